@@ -1,0 +1,137 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// One driver is one folder: Sources/Drivers/<name>/{Wire,Driver} and Tests/<name>{Wire,Driver}Tests.
+// Adding a name here makes its targets, its tests and the Catalogue's dependency.
+let drivers = ["Modbus"]
+
+// `TUNDISH_FUZZ=1` adds the libFuzzer targets below Fuzz/, one executable each.
+let fuzzTargets = ["MQTTCodec", "ModbusCodec", "SQLParser", "ResourceParser", "JournalRecovery"]
+let withFuzzers = ProcessInfo.processInfo.environment["TUNDISH_FUZZ"] == "1"
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
+
+var targets: [Target] = []
+
+/// A library target with its tests. `path` is below Sources/.
+func library(
+    _ name: String, path: String? = nil, _ dependencies: [Target.Dependency] = [],
+    tests testDependencies: [Target.Dependency] = [], exclude: [String] = []
+) -> [Target] {
+    [
+        .target(
+            name: name, dependencies: dependencies, path: "Sources/" + (path ?? name), exclude: exclude,
+            swiftSettings: strict),
+        .testTarget(
+            name: name + "Tests", dependencies: [.target(name: name)] + dependencies + testDependencies,
+            path: "Tests/" + name + "Tests", swiftSettings: strict),
+    ]
+}
+
+targets += library("Model")
+targets += library("Wire", ["Model"])
+targets += library("Bus", ["Model", "Wire"])
+targets += library("Formats", ["Bus", "Model", "Wire"])
+targets += library("Journal", ["Model", "Wire"])
+targets += library("DriverKit", ["Model", "Bus", nioCore, nioPosix], tests: [nioEmbedded])
+for name in drivers {
+    targets += library("\(name)Wire", path: "Drivers/\(name)/Wire", ["Model", "Wire"])
+    targets += library(
+        "\(name)Driver", path: "Drivers/\(name)/Driver",
+        [.target(name: "\(name)Wire"), "DriverKit", "Model", "Wire", nioCore],
+        tests: [nioPosix, nioEmbedded, "DriverConformance"])
+}
+targets += library("Gateway", ["DriverKit", "Bus", "Formats", "Model", nioCore, nioPosix, logging], tests: [nioEmbedded])
+targets += library("BrokerCore", ["Bus", "Model", "Wire", nioCore])
+targets += library(
+    "Broker", ["BrokerCore", "Bus", "Journal", "Formats", "Model", nioCore, nioPosix, logging],
+    tests: [nioEmbedded])
+targets += library("Streams", ["Bus", "Formats", "Model"])
+targets += library("SinkKit", ["Bus", "Journal", "Formats", "Model"])
+targets += library("Historian", ["Bus", "Journal", "Model", "Wire", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")])
+targets += library("Resources", ["Model", "Journal", grdb, crypto, cryptoExtras, .product(name: "Yams", package: "Yams")])
+targets += library("Simulator", ["Model", "Wire", nioCore, nioPosix] + drivers.map { .target(name: "\($0)Wire") })
+targets += library(
+    "Catalogue", ["DriverKit", "SinkKit", "Streams", "Model"] + drivers.map { .target(name: "\($0)Driver") })
+targets += library(
+    "Console",
+    [
+        "Resources", "Bus", "Formats", "Model", "CConsoleAssets", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging,
+        crypto, cryptoExtras, hummingbird, hummingbirdCore, grdb,
+    ], exclude: ["Web"])
+targets += library(
+    "Node",
+    [
+        "Model", "Wire", "Bus", "Formats", "Journal", "DriverKit", "Gateway", "BrokerCore", "Broker", "Streams",
+        "SinkKit", "Historian", "Resources", "Simulator", "Catalogue", "Console", nioCore, nioPosix, logging,
+    ])
+targets += library(
+    "Bench",
+    [
+        "Model", "Wire", "Bus", "Formats", "Journal", "DriverKit", "Gateway", "BrokerCore", "Broker", "Streams",
+        "Historian", "Simulator", "Catalogue", "Node", nioCore, nioPosix, logging,
+    ])
+
+targets += [
+    .target(name: "CConsoleAssets", path: "Sources/CConsoleAssets", cSettings: [.headerSearchPath("generated")]),
+    // The suite that every driver must pass; imported by the drivers' tests only.
+    .target(
+        name: "DriverConformance", dependencies: ["DriverKit", "Model", "Bus", nioCore, nioPosix],
+        path: "Tests/Conformance/Drivers", swiftSettings: strict),
+    .executableTarget(
+        name: "tundish",
+        dependencies: [
+            "Node", "Bench", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ], path: "Sources/tundish", swiftSettings: strict),
+    .testTarget(name: "StructureTests", path: "Tests/StructureTests", swiftSettings: strict),
+    .testTarget(
+        name: "IntegrationTests", dependencies: ["Node", "Model"], path: "Tests/IntegrationTests",
+        swiftSettings: strict),
+]
+
+if withFuzzers {
+    let fuzz: [SwiftSetting] = strict + [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])]
+    targets += fuzzTargets.map { name in
+        .executableTarget(
+            name: "Fuzz\(name)",
+            dependencies: ["BrokerCore", "ModbusWire", "Streams", "Resources", "Journal", "Model", "Wire", nioCore],
+            path: "Fuzz/\(name)", swiftSettings: fuzz,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])
+    }
+}
+
+let package = Package(
+    name: "tundish",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "tundish", targets: ["tundish"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: targets
+)
