@@ -104,9 +104,6 @@ targets += [
             "Node", "Bench", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ], path: "Sources/tundish", swiftSettings: strict),
     .testTarget(name: "StructureTests", path: "Tests/StructureTests", swiftSettings: strict),
-    .testTarget(
-        name: "IntegrationTests", dependencies: ["Node", "Model"], path: "Tests/IntegrationTests",
-        swiftSettings: strict),
 ]
 
 if withFuzzers {

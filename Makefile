@@ -1,0 +1,56 @@
+# make demo      build, run a simulated plant and the console on it
+# make test      everything that must hold: unit tests, foreign peers, the console in a browser
+# make bench     the measured figures, each beside the limit it is held against
+# make fuzz      the fuzzers, SECONDS each (default 60)
+# make lint      formatting
+# make install   the executable into PREFIX/bin (default /usr/local)
+
+PREFIX ?= /usr/local
+SECONDS ?= 60
+RELEASE = .build/release/tundish
+FUZZERS = MQTTCodec ModbusCodec SQLParser ResourceParser JournalRecovery
+
+.PHONY: demo test unit integration release bench fuzz lint install clean
+
+demo: release
+	$(RELEASE) demo
+
+release:
+	@scripts/bootstrap build
+	swift build -c release --product tundish
+
+test: unit integration
+
+unit:
+	@scripts/bootstrap test
+	swift build --build-tests
+	swift test --skip-build
+
+integration:
+	@scripts/bootstrap test
+	swift build --product tundish
+	.venv/bin/python -m pytest Tests/Integration -q -p no:cacheprovider
+
+bench: release
+	@scripts/bootstrap test
+	$(RELEASE) bench gateway
+	$(RELEASE) bench rules
+	$(RELEASE) bench historian
+	$(RELEASE) bench broker
+
+fuzz:
+	@scripts/bootstrap build
+	@for name in $(FUZZERS); do \
+	    TUNDISH_FUZZ=1 swift build -c release --product Fuzz$$name --scratch-path .build-fuzz || exit 1; \
+	    mkdir -p .build-fuzz/corpus/$$name; \
+	    .build-fuzz/release/Fuzz$$name -max_total_time=$(SECONDS) -max_len=65536 -timeout=10 .build-fuzz/corpus/$$name || exit 1; \
+	done
+
+lint:
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzz
+
+install: release
+	install -D -m 0755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/tundish
+
+clean:
+	rm -rf .build .build-fuzz
