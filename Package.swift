@@ -69,7 +69,9 @@ targets += library(
 targets += library("Streams", ["Bus", "Formats", "Model"])
 targets += library("SinkKit", ["Bus", "Journal", "Formats", "Model"])
 targets += library("Historian", ["Bus", "Journal", "Model", "Wire", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")])
-targets += library("Resources", ["Model", "Journal", grdb, crypto, cryptoExtras, .product(name: "Yams", package: "Yams")])
+targets += [.systemLibrary(name: "CZlib", path: "Sources/CZlib")]
+targets += library(
+    "Resources", ["Model", "Journal", "CZlib", grdb, crypto, cryptoExtras, .product(name: "Yams", package: "Yams")])
 targets += library("Simulator", ["Model", "Wire", nioCore, nioPosix] + drivers.map { .target(name: "\($0)Wire") })
 targets += library(
     "Catalogue", ["DriverKit", "SinkKit", "Streams", "Model"] + drivers.map { .target(name: "\($0)Driver") })
@@ -83,7 +85,7 @@ targets += library(
     "Node",
     [
         "Model", "Wire", "Bus", "Formats", "Journal", "DriverKit", "Gateway", "BrokerCore", "Broker", "Streams",
-        "SinkKit", "Historian", "Resources", "Simulator", "Catalogue", "Console", nioCore, nioPosix, logging,
+        "SinkKit", "Historian", "Resources", "Simulator", "Catalogue", "Console", nioCore, nioPosix, nioHTTP1, logging,
     ])
 targets += library(
     "Bench",

@@ -1,0 +1,12 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The operating system's words for an error number.
+package func errnoText(_ code: Int32) -> String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard let text = strerror_r(code, &buffer, buffer.count) else { return "error \(code)" }
+    return String(cString: text)
+}
