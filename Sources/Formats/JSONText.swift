@@ -220,3 +220,162 @@ package enum JSONText {
         return 4
     }
 }
+
+/// Reaching into objects and arrays that were validated.
+extension JSONText {
+    /// The last member of that name; the slot's offset counts from the start of `object`.
+    package static func member(of object: UnsafeRawBufferPointer, _ key: UnsafeRawBufferPointer) -> JSONSlot {
+        var found = JSONSlot.absent
+        forEachMember(of: object) { name, isEscaped, value in
+            if !isEscaped, name.elementsEqual(key) {
+                found = value
+            } else if isEscaped {
+                withUnsafeTemporaryAllocation(of: UInt8.self, capacity: name.count) { target in
+                    guard let base = target.baseAddress else { return }
+                    let count = unescape(name, to: base)
+                    if UnsafeRawBufferPointer(start: base, count: count).elementsEqual(key) { found = value }
+                }
+            }
+        }
+        return found
+    }
+
+    /// `body` gets the inside of each key and where the value is.
+    package static func forEachMember(
+        of object: UnsafeRawBufferPointer,
+        _ body: (_ key: UnsafeRawBufferPointer, _ isEscaped: Bool, _ value: JSONSlot) -> Void
+    ) {
+        var walk = JSONWalk(text: object)
+        guard walk.open(UInt8(ascii: "{")) else { return }
+        while walk.next == UInt8(ascii: "\"") {
+            let key = walk.value()
+            walk.pass(UInt8(ascii: ":"))
+            let value = walk.value()
+            let start = Int(key.offset)
+            body(
+                UnsafeRawBufferPointer(rebasing: object[start..<start + Int(key.count)]), key.kind == .escapedString, value)
+            walk.pass(UInt8(ascii: ","))
+        }
+    }
+
+    /// The element at `index`, from 0.
+    package static func element(of array: UnsafeRawBufferPointer, _ index: Int) -> JSONSlot {
+        var found = JSONSlot.absent
+        var at = 0
+        forEachElement(of: array) { value in
+            if at == index { found = value }
+            at += 1
+            return at <= index
+        }
+        return found
+    }
+
+    package static func count(of array: UnsafeRawBufferPointer) -> Int {
+        var count = 0
+        forEachElement(of: array) { _ in
+            count += 1
+            return true
+        }
+        return count
+    }
+
+    /// Until `body` returns false.
+    package static func forEachElement(of array: UnsafeRawBufferPointer, _ body: (JSONSlot) -> Bool) {
+        var walk = JSONWalk(text: array)
+        guard walk.open(UInt8(ascii: "[")) else { return }
+        while walk.next != UInt8(ascii: "]"), walk.next != 0 {
+            guard body(walk.value()) else { return }
+            walk.pass(UInt8(ascii: ","))
+        }
+    }
+}
+
+/// Passes over the values of a text that was validated.
+private struct JSONWalk {
+    let text: UnsafeRawBufferPointer
+    var at = 0
+
+    private mutating func space() {
+        while at < text.count, text[at] <= 0x20 { at += 1 }
+    }
+
+    var next: UInt8 {
+        mutating get {
+            space()
+            return at < text.count ? text[at] : 0
+        }
+    }
+
+    mutating func open(_ bracket: UInt8) -> Bool {
+        guard next == bracket else { return false }
+        at += 1
+        return true
+    }
+
+    mutating func pass(_ byte: UInt8) {
+        if next == byte { at += 1 }
+    }
+
+    mutating func value() -> JSONSlot {
+        let first = next
+        let start = at
+        switch first {
+        case UInt8(ascii: "\""):
+            let isEscaped = string()
+            return JSONSlot(isEscaped ? .escapedString : .string, start + 1, max(0, at - start - 2))
+        case UInt8(ascii: "{"), UInt8(ascii: "["):
+            nested()
+            return JSONSlot(first == UInt8(ascii: "{") ? .object : .array, start, at - start)
+        default:
+            while at < text.count {
+                let byte = text[at]
+                if byte <= 0x20 || byte == UInt8(ascii: ",") || byte == UInt8(ascii: "]") || byte == UInt8(ascii: "}") {
+                    break
+                }
+                at += 1
+            }
+            // Never stands still, whatever the text.
+            if at == start { at = min(start + 1, text.count) }
+            switch first {
+            case UInt8(ascii: "t"): return JSONSlot(.true, start, at - start)
+            case UInt8(ascii: "f"): return JSONSlot(.false, start, at - start)
+            case UInt8(ascii: "n"): return JSONSlot(.null, start, at - start)
+            default: return JSONSlot(.number, start, at - start)
+            }
+        }
+    }
+
+    private mutating func string() -> Bool {
+        at += 1
+        var isEscaped = false
+        while at < text.count, text[at] != UInt8(ascii: "\"") {
+            if text[at] == UInt8(ascii: "\\") {
+                isEscaped = true
+                at += 1
+            }
+            at += 1
+        }
+        at = min(at + 1, text.count)
+        return isEscaped
+    }
+
+    private mutating func nested() {
+        var depth = 0
+        while at < text.count {
+            switch text[at] {
+            case UInt8(ascii: "\""):
+                _ = string()
+                continue
+            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                depth -= 1
+                if depth == 0 {
+                    at += 1
+                    return
+                }
+            default: break
+            }
+            at += 1
+        }
+    }
+}

@@ -1,0 +1,152 @@
+import Formats
+
+/// What SELECT makes of a message: a JSON object, written from pieces that were joined when it was compiled.
+struct Projection {
+    enum Piece {
+        /// Brackets, keys and commas.
+        case raw([UInt8])
+        case node(Int32)
+        /// The members of the payload, but for those that columns replace.
+        case star(field: Int32, except: Set<[UInt8]>)
+    }
+
+    /// A column at the top, for outputs that want columns rather than JSON.
+    struct Column {
+        let name: String
+        let node: Int32
+    }
+
+    let pieces: [Piece]
+    let columns: [Column]
+    let hasStar: Bool
+
+    init(columns: [(path: [String], node: Int32)], star: Int32?) {
+        var tree = Branch()
+        for column in columns { tree.insert(column.path[...], column.node) }
+        var builder = PieceBuilder()
+        builder.text("{")
+        if let star {
+            builder.flush()
+            builder.pieces.append(.star(field: star, except: Set(tree.entries.map { Self.inside($0.key) })))
+            if !tree.entries.isEmpty { builder.text(",") }
+        }
+        builder.members(tree)
+        builder.text("}")
+        builder.flush()
+        pieces = builder.pieces
+        hasStar = star != nil
+        self.columns = tree.entries.compactMap { entry in
+            if case .leaf(let node) = entry.value { Column(name: entry.key, node: node) } else { nil }
+        }
+    }
+
+    /// A key as it stands between quotes.
+    private static func inside(_ key: String) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.string(key)
+        return writer.withUnsafeBytes { Array($0.dropFirst().dropLast()) }
+    }
+
+    private struct Branch {
+        indirect enum Value {
+            case leaf(Int32)
+            case branch(Branch)
+        }
+
+        var entries: [(key: String, value: Value)] = []
+
+        /// The last column of a name wins, at the place of the first.
+        mutating func insert(_ path: ArraySlice<String>, _ node: Int32) {
+            guard let key = path.first else { return }
+            let known = entries.firstIndex { $0.key == key }
+            if path.count == 1 {
+                if let known { entries[known].value = .leaf(node) } else { entries.append((key, .leaf(node))) }
+                return
+            }
+            var child = Branch()
+            if let known, case .branch(let branch) = entries[known].value { child = branch }
+            child.insert(path.dropFirst(), node)
+            if let known { entries[known].value = .branch(child) } else { entries.append((key, .branch(child))) }
+        }
+    }
+
+    private struct PieceBuilder: ~Copyable {
+        var pieces: [Piece] = []
+        private var pending = JSONWriter()
+
+        init() {}
+
+        mutating func text(_ text: StaticString) { pending.raw(text) }
+
+        mutating func flush() {
+            guard pending.count > 0 else { return }
+            pieces.append(.raw(pending.withUnsafeBytes { Array($0) }))
+            pending.reset()
+        }
+
+        mutating func members(_ branch: Branch) {
+            for (index, entry) in branch.entries.enumerated() {
+                if index > 0 { text(",") }
+                pending.string(entry.key)
+                text(":")
+                switch entry.value {
+                case .leaf(let node):
+                    flush()
+                    pieces.append(.node(node))
+                case .branch(let child):
+                    text("{")
+                    members(child)
+                    text("}")
+                }
+            }
+        }
+    }
+}
+
+extension EvaluationContext {
+    /// Writes the result of the message. On failure what was written is to be thrown away.
+    func write(_ projection: Projection, to writer: inout JSONWriter) {
+        var skipsComma = false
+        for piece in projection.pieces {
+            switch piece {
+            case .raw(let bytes):
+                if skipsComma, bytes.first == UInt8(ascii: ",") {
+                    bytes.withUnsafeBytes { writer.raw(UnsafeRawBufferPointer(rebasing: $0.dropFirst())) }
+                } else {
+                    writer.raw(bytes)
+                }
+                skipsComma = false
+            case .node(let node): writer.cell(project(node))
+            case .star(let field, let except): skipsComma = !writeMembers(field, except, &writer)
+            }
+        }
+    }
+
+    /// Whether there were any.
+    private func writeMembers(_ field: Int32, _ except: Set<[UInt8]>, _ writer: inout JSONWriter) -> Bool {
+        let payload = raw(field)
+        guard payload.kind == .object else {
+            fail(EvaluationFailure(failure == nil && payload.kind == .text ? .notJSON : .notAnObject))
+            return false
+        }
+        let text = payload.bytes
+        if except.isEmpty {
+            let inside = UnsafeRawBufferPointer(rebasing: text.dropFirst().dropLast())
+            writer.raw(inside)
+            return inside.contains { $0 > 0x20 }
+        }
+        let start = writer.count
+        JSONText.forEachMember(of: text) { key, _, value in
+            if except.contains(Array(key)) { return }
+            if writer.count > start { writer.byte(UInt8(ascii: ",")) }
+            writer.byte(UInt8(ascii: "\""))
+            writer.raw(key)
+            writer.raw("\":")
+            let quoted = value.kind == .string || value.kind == .escapedString
+            let lower = Int(value.offset) - (quoted ? 1 : 0)
+            let upper = Int(value.offset) + Int(value.count) + (quoted ? 1 : 0)
+            writer.raw(UnsafeRawBufferPointer(rebasing: text[lower..<upper]))
+        }
+        return writer.count > start
+    }
+}
