@@ -1,0 +1,78 @@
+package import Bus
+package import Model
+
+/// Who a network client is, as its authentication found.
+package struct ClientIdentity: Sendable, Hashable {
+    package var clientID: String
+    package var username: String?
+    /// `address:port`
+    package var peer: String
+    package var isLoopback: Bool
+    /// The listener's name.
+    package var listener: String
+
+    package init(clientID: String, username: String? = nil, peer: String = "", isLoopback: Bool = true, listener: String = "") {
+        self.clientID = clientID
+        self.username = username
+        self.peer = peer
+        self.isLoopback = isLoopback
+        self.listener = listener
+    }
+}
+
+/// Decides what a client may publish and subscribe. Asked on the event loop: an answer must come from memory. A
+/// connection remembers answers per topic, so that a change applies to connections made afterwards; `kick` the others.
+package protocol Authoriser: Sendable {
+    func mayPublish(_ topic: Topic, retain: Bool, client: ClientIdentity) -> Bool
+    func maySubscribe(_ filter: TopicFilter, client: ClientIdentity) -> Bool
+}
+
+/// What a client sent to prove who it is.
+package struct Credentials: Sendable {
+    package var client: ClientIdentity
+    package var username: String?
+    package var password: Bytes?
+
+    package init(client: ClientIdentity, username: String?, password: Bytes?) {
+        self.client = client
+        self.username = username
+        self.password = password
+    }
+}
+
+/// What authentication decided.
+package enum AuthenticationDecision: Sendable {
+    /// `username`: the authenticated user, nil for anonymous clients. `authoriser`: nil allows everything except
+    /// what `mayWriteDevices` guards.
+    case accept(username: String?, mayWriteDevices: Bool, authoriser: (any Authoriser)?)
+    case refuse(ReasonCode)
+}
+
+/// Decides who may connect. May take its time: the connection waits.
+package protocol Authenticator: Sendable {
+    func authenticate(_ credentials: Credentials) async -> AuthenticationDecision
+    /// The answer if it can be given at once; nil: ask `authenticate`.
+    func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision?
+}
+
+extension Authenticator {
+    package func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision? { nil }
+}
+
+/// Lets everyone in; only clients of this machine may write to devices.
+package struct AllowAnonymous: Authenticator {
+    package init() {}
+    package func authenticate(_ credentials: Credentials) async -> AuthenticationDecision { decide(credentials) }
+    package func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision? { decide(credentials) }
+
+    private func decide(_ credentials: Credentials) -> AuthenticationDecision {
+        .accept(username: nil, mayWriteDevices: credentials.client.isLoopback, authoriser: nil)
+    }
+}
+
+/// Asks a closure.
+package struct ClosureAuthenticator: Authenticator {
+    private let body: @Sendable (Credentials) async -> AuthenticationDecision
+    package init(_ body: @escaping @Sendable (Credentials) async -> AuthenticationDecision) { self.body = body }
+    package func authenticate(_ credentials: Credentials) async -> AuthenticationDecision { await body(credentials) }
+}

@@ -1,0 +1,56 @@
+/// What a listener lets its clients do.
+package struct ConnectionLimits: Sendable, Hashable {
+    /// Greatest packet accepted, in bytes with its fixed header.
+    package var packetBytesMax: Int
+    /// QoS 1 and 2 messages that a client may have unacknowledged towards us. MQTT 5.0, 3.2.2.3.3
+    package var receiveMaximum: UInt16
+    /// Topic aliases a client may use. 3.2.2.3.8
+    package var topicAliasMaximum: UInt16
+    /// Longest keep alive, in seconds; 0: the client decides. 3.2.2.3.14
+    package var keepAliveSecondsMax: UInt16
+    /// How long a connection may take to send its CONNECT, in seconds.
+    package var connectSeconds: UInt16
+
+    package init(
+        packetBytesMax: Int = 1 << 20, receiveMaximum: UInt16 = 1024, topicAliasMaximum: UInt16 = 32,
+        keepAliveSecondsMax: UInt16 = 0, connectSeconds: UInt16 = 10
+    ) {
+        self.packetBytesMax = packetBytesMax
+        self.receiveMaximum = receiveMaximum
+        self.topicAliasMaximum = topicAliasMaximum
+        self.keepAliveSecondsMax = keepAliveSecondsMax
+        self.connectSeconds = connectSeconds
+    }
+}
+
+/// The bounds of everything in a broker that could grow.
+package struct ExchangeLimits: Sendable, Hashable {
+    /// Messages that wait for one session beyond those in flight; newer ones are dropped and counted.
+    package var sessionQueueMax = 100_000
+    /// Messages sent to one client and not yet acknowledged, if the client does not say less.
+    package var inflightMax = 1024
+    /// Unsent bytes of a client that reads too slowly, after which QoS 0 messages for it are dropped and counted.
+    package var unsentBytesMax = 4 << 20
+    /// Messages of one in-process publisher that wait for its shard.
+    package var mailboxMax = 65_536
+    /// Messages under way from all shards to one, after which the others stop reading from publishers.
+    package var handOverMax = 65_536
+    /// Topics whose subscribers a shard remembers.
+    package var routeCacheMax = 65_536
+    /// Levels of a topic or filter, as Mosquitto.
+    package var topicLevelsMax = 200
+    /// Retained messages of the whole broker; further topics are refused and counted.
+    package var retainedMax = 10_000_000
+    /// Subscriptions of one session.
+    package var subscriptionsPerSessionMax = 100_000
+    /// Aliases towards one client.
+    package var outboundAliasMax = 64
+    /// Connections that wait for one client id to be handed over.
+    package var claimsPerClientMax = 16
+    /// Longest Session Expiry Interval, in seconds; 0xFFFF_FFFF: the client decides.
+    package var sessionExpirySecondsMax: UInt32 = 0xFFFF_FFFF
+    /// How often the `$SYS` topics are published, in seconds; 0: never.
+    package var sysIntervalSeconds = 10
+
+    package init() {}
+}
