@@ -1,4 +1,3 @@
-package import Formats
 package import Model
 
 /// What the console shows and does beyond resources and accounts. The node implements it over the running parts.
