@@ -39,12 +39,13 @@ struct API: Sendable {
 
     /// All routes, in the order of the document.
     func routes() -> [Route] {
-        var routes = sessionRoutes() + systemRoutes() + resourceRoutes() + deviceRoutes() + historyRoutes() + brokerRoutes()
+        var routes = sessionRoutes() + systemRoutes() + resourceRoutes() + deviceRoutes() + historyRoutes() + pointRoutes()
+            + brokerRoutes()
         let document = OpenAPIDocument(routes: routes, version: options.version).text
         routes.append(
             Route(.get, "/api/openapi.json", "system", "This document", answer: "Any") { _ in
                 .text(document, contentType: "application/json")
-            }.with { $0.access = .authenticated })
+            }.with { $0.access = .open })
         return routes
     }
 

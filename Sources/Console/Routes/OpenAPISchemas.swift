@@ -152,6 +152,9 @@ enum OpenAPISchemas {
                 "bucket": "string?", "aggregates": "[string]?", "limit": "integer?",
             ]
         ),
+        ("PointsRequest", ["points": "[Point]"]),
+        ("Point", ["tag": "string", "time": "integer?", "value": "any"]),
+        ("PointsAnswer", ["accepted": "integer"]),
         ("QueryAnswer", ["from": "integer", "to": "integer", "series": "[Series]"]),
         (
             "Series",

@@ -13,6 +13,8 @@ package protocol ConsoleServices: Sendable {
     func write(_ request: WriteRequest) async throws(Problem) -> WriteAnswer
     /// Throws `tag.unknown`, `query.invalid`.
     func query(_ query: HistoryQuery) async throws(Problem) -> HistoryAnswer
+    /// Keeps points in the historian; returns when they are on the disk.
+    func record(_ points: [RecordedPoint]) async throws(Problem)
     /// Nil: no such rule.
     func ruleMetrics(_ name: String) async -> RuleMetrics?
     func clients() async -> [ClientInfo]
@@ -26,6 +28,12 @@ package protocol ConsoleServices: Sendable {
     func readiness() async -> Readiness
     /// The newest values of tags, for live pages; one call a tick. One answer for each request, in order.
     func liveValues(_ requests: [LiveGroupRequest]) async -> [LiveGroupAnswer]
+}
+
+extension ConsoleServices {
+    package func record(_ points: [RecordedPoint]) async throws(Problem) {
+        throw Problem("historian.missing", "there is no historian here")
+    }
 }
 
 /// The tags of one group that are on somebody's screen.

@@ -94,3 +94,17 @@ package struct HistoryAnswer: Sendable {
         case buckets([(start: Timestamp, values: [Value?])])
     }
 }
+
+/// One point of `POST /api/v1/points`.
+package struct RecordedPoint: Sendable {
+    package var path: TagPath
+    /// Nil: when the request came.
+    package var time: Timestamp?
+    package var value: Value
+
+    package init(path: TagPath, time: Timestamp?, value: Value) {
+        self.path = path
+        self.time = time
+        self.value = value
+    }
+}
