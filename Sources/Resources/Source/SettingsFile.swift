@@ -19,6 +19,7 @@ package enum SettingsFile {
         let document = Document(
             key: ResourceKey(kind: "Settings", name: "settings"), labels: [:], description: nil, spec: root, root: root,
             file: file, text: text, format: .yaml)
-        return Validator.validate(document, schema)
+        let (settings, found) = Validator.validate(document, schema)
+        return (settings, found)
     }
 }

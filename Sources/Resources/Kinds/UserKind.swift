@@ -1,0 +1,80 @@
+import Model
+
+/// What a user may do.
+package enum Role: String, Sendable, CaseIterable, Codable {
+    /// Everything.
+    case administrator
+    /// Sees everything, writes to devices, acknowledges alarms; changes no configuration.
+    case engineer
+    /// Sees everything and writes to devices.
+    case `operator`
+    /// Sees.
+    case viewer
+}
+
+extension ResourceKind {
+    static let userName = "User"
+
+    /// A person or a program that signs in to the console and the REST API.
+    package static var user: ResourceKind {
+        var kind = ResourceKind(
+            name: userName, plural: "users", help: "A person or a program that signs in to the console.",
+            helpChinese: "登录控制台的人员或程序。",
+            schema: Schema([
+                Field(
+                    "password", .secret,
+                    help: "At least \(PasswordHash.lengthMin) characters; stored as a hash. Or a reference: { secret: NAME }, { env: NAME }, { file: PATH }.",
+                    chinese: "至少 \(PasswordHash.lengthMin) 个字符；仅保存哈希值。也可用引用：{ secret: NAME }、{ env: NAME }、{ file: PATH }。"),
+                Field(
+                    "passwordHash", .string, help: "A hash instead of the password, as `tundish` writes it.",
+                    chinese: "以哈希代替密码。"),
+                Field(
+                    "roles", .list(.choice(Role.allCases.map(\.rawValue)), countMax: 8),
+                    default: .list([.string(Role.viewer.rawValue)]), help: "What the user may do.", chinese: "用户的权限。"),
+                Field("disabled", .bool, default: .bool(false), help: "Cannot sign in.", chinese: "禁止登录。"),
+            ]),
+            check: { name, spec, report in checkUser(spec, &report) })
+        kind.hiddenKeys = ["passwordHash"]
+        kind.prepare = { spec, former throws(Problem) in try hashingPassword(spec, former) }
+        return kind
+    }
+
+    private static func checkUser(_ spec: ConfigValue, _ report: inout IssueReporter) {
+        switch (spec["password"], spec["passwordHash"]?.string) {
+        case (nil, nil):
+            report.report(
+                Problem("resource.user.password", "password is missing: a user needs password or passwordHash"),
+                at: ConfigPath())
+        case (_?, _?):
+            report.report(
+                Problem("resource.user.password", "either password or passwordHash is wanted, not both"),
+                at: ConfigPath()["passwordHash"])
+        case (nil, let hash?):
+            if PasswordHash(text: hash) != nil { return }
+            report.report(
+                Problem("resource.user.hash", "passwordHash: not a hash of the form \(PasswordHash.form)"),
+                at: ConfigPath()["passwordHash"])
+        case (.secret(.inline(let password))?, nil):
+            if let fault = PasswordHash.fault(password) {
+                report.report(Problem("resource.user.password", "password \(fault)"), at: ConfigPath()["password"])
+            }
+        default: return
+        }
+    }
+
+    /// Puts the hash where the password was; the stored one if it is of the same password, so that applying a file
+    /// again changes nothing.
+    private static func hashingPassword(_ spec: SourceNode, _ former: SourceNode?) throws(Problem) -> SourceNode {
+        guard let password = spec["password"]?.scalar else { return spec }
+        var hash = former?["passwordHash"]?.scalar
+        if let stored = hash.flatMap({ PasswordHash(text: $0) }), stored.matches(password) {
+            hash = stored.text
+        } else {
+            hash = try PasswordHash(password: password).text
+        }
+        var result = spec
+        result.set("password", nil)
+        result.set("passwordHash", .text(hash ?? ""))
+        return result
+    }
+}
