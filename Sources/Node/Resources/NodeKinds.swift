@@ -2,6 +2,7 @@ import Broker
 import Catalogue
 import Gateway
 package import Model
+import NIOPosix
 package import Resources
 import Streams
 
@@ -29,10 +30,18 @@ package enum NodeKinds {
     private static var device: ResourceKind {
         ResourceKind(
             name: deviceName, plural: "devices", help: "A device with its connection, groups and tags.",
-            helpChinese: "设备及其连接、采集组和点位。", schema: DeviceConfiguration.schema(drivers: Drivers.all),
+            helpChinese: "设备及其连接、采集组和点位。", schema: deviceSchema(drivers: Drivers.all),
             check: { name, spec, report in
-                for issue in DeviceConfiguration.check(name: name, spec, drivers: Drivers.all) {
-                    report.report(issue.problem, at: configPath(issue.path), column: issue.column)
+                do throws(Problem) {
+                    let device = try DeviceConfiguration(name: name, uid: "", spec: spec)
+                    let loop = MultiThreadedEventLoopGroup.singleton.any()
+                    for problem in checkDevice(device, drivers: Drivers.all, loop: loop) {
+                        report.report(
+                            problem, at: path(of: problem, in: spec),
+                            column: problem.arguments["column"].flatMap { Int($0) })
+                    }
+                } catch {
+                    report.report(error, at: path(of: error, in: spec))
                 }
             })
     }
@@ -43,7 +52,7 @@ package enum NodeKinds {
             helpChinese: "对消息流执行的 SQL 规则及其输出。", schema: RuleConfiguration.schema,
             check: { name, spec, report in
                 do throws(Problem) {
-                    _ = try RuleCheck.check(RuleConfiguration(name: name, spec))
+                    _ = try RuleTrial.explain(RuleConfiguration(name: name, spec))
                 } catch {
                     let line = error.arguments["line"].flatMap { Int($0) }
                     let column = error.arguments["column"].flatMap { Int($0) }
@@ -52,13 +61,15 @@ package enum NodeKinds {
             })
     }
 
-    /// `groups[0].tags[3].address` as steps.
-    private static func configPath(_ steps: [DevicePathStep]) -> ConfigPath {
-        steps.reduce(ConfigPath()) { path, step in
-            switch step {
-            case .key(let key): path[key]
-            case .index(let index): path[index]
-            }
-        }
+    /// Where in a device's spec a problem belongs: the address of the tag it names, the group, the connection.
+    private static func path(of problem: Problem, in spec: ConfigValue) -> ConfigPath {
+        guard let name = problem.arguments["group"], let groups = spec["groups"]?.list,
+            let group = groups.firstIndex(where: { $0["name"]?.string == name })
+        else { return ConfigPath()[problem.code.hasPrefix("tag.") ? "groups" : "connection"] }
+        let place = ConfigPath()["groups"][group]
+        guard let tag = problem.arguments["tag"],
+            let index = groups[group]["tags"]?.list?.firstIndex(where: { $0["name"]?.string == tag })
+        else { return place }
+        return place["tags"][index][problem.code.hasPrefix("tag.address") ? "address" : "name"]
     }
 }
