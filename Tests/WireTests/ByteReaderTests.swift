@@ -16,7 +16,7 @@ struct ByteReaderTests {
             writer.float32(-1.5, endianness)
             writer.float64(.pi, endianness)
             writer.append("é")
-            try writer.bytes.read { reader in
+            try writer.bytes.read { (reader: inout ByteReader) throws(any Error) -> Void in
                 #expect(try reader.uint8() == 0xAB)
                 #expect(try reader.uint16(endianness) == 0x1234)
                 #expect(try reader.uint32(endianness) == 0x89AB_CDEF)
@@ -43,7 +43,7 @@ struct ByteReaderTests {
 
     @Test("a read past the end says how much was missing and leaves the position")
     func truncated() throws {
-        try [UInt8]([1, 2, 3]).read { reader throws(WireError) in
+        try [UInt8]([1, 2, 3]).read { (reader: inout ByteReader) throws(any Error) -> Void in
             _ = try reader.uint8()
             #expect(throws: WireError.truncated(position: 1, needed: 4, available: 2)) { try reader.uint32() }
             #expect(throws: WireError.truncated(position: 1, needed: 3, available: 2)) { try reader.bytes(3) }
@@ -64,20 +64,20 @@ struct ByteReaderTests {
         for value in [UInt64(0), 1, 127, 128, 300, 1 << 32, .max] {
             var writer = ByteWriter()
             writer.varint(value)
-            try writer.bytes.read { reader in
+            try writer.bytes.read { (reader: inout ByteReader) throws(any Error) -> Void in
                 #expect(try reader.varint() == value)
                 #expect(reader.isAtEnd)
             }
             for length in 0..<writer.count {
                 Array(writer.bytes.prefix(length)).read { reader in
-                    #expect(throws: WireError.self) { try reader.varint() }
+                    #expect(throws: WireError.self) { _ = try reader.varint() }
                     #expect(reader.position == 0)
                 }
             }
         }
-        [UInt8](repeating: 0xFF, count: 11).read { reader in
+        [UInt8](repeating: 0xFF, count: 11).read { (reader: inout ByteReader) -> Void in
             #expect(throws: WireError.invalid(position: 0, reason: "a variable-length number over 64 bits")) {
-                try reader.varint()
+                _ = try reader.varint()
             }
         }
     }

@@ -99,7 +99,7 @@ struct Press {
         cycleTime = inCycle
         inCycle = 0
         let strain = max(0, abs(temperature - 71) - 8)
-        if random.uniform(0...1) < 0.01 + strain * 0.02 { badParts &+= 1 } else { goodParts &+= 1 }
+        if random.uniform(0...1) < 0.005 + strain * 0.05 { badParts &+= 1 } else { goodParts &+= 1 }
     }
 
     private mutating func publish(_ random: inout SplitMix64) {
