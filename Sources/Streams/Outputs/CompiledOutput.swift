@@ -40,6 +40,8 @@ struct CompiledAlarm {
     let topic: Template?
     let key: Template
     let message: Template?
+    /// The device that the message names, if any.
+    let device: Int32
     let qos: QoS
 }
 
@@ -99,26 +101,18 @@ extension RuleBuilder {
     private mutating func alarm(_ spec: AlarmSpec) throws(Problem) -> CompiledAlarm {
         let topic: Template? = if let topic = spec.topic { try template(topic) } else { nil }
         let message: Template? = if let message = spec.message { try template(message) } else { nil }
-        let key: Template
-        if let text = spec.key {
-            key = try template(text)
-        } else {
-            // The device of a group's message; the topic of any other.
-            let position = SourcePosition(line: 1, column: 1)
-            do throws(SQLError) {
-                let node = try compiler.compile(
-                    Expression(
-                        .call(
-                            "coalesce",
-                            [
-                                Expression(.name(Self.deviceName(configuration.dialect)), position),
-                                Expression(Self.topicName(configuration.dialect), position),
-                            ]), position))
-                key = Template(parts: [.node(node)])
-            } catch {
-                throw error.problem
-            }
+        let position = SourcePosition(line: 1, column: 1)
+        let deviceName = Expression(.name(Self.deviceName(configuration.dialect)), position)
+        let topicName = Expression(Self.topicName(configuration.dialect), position)
+        let device: Int32
+        let standardKey: Int32
+        do throws(SQLError) {
+            device = try compiler.compile(deviceName)
+            standardKey = try compiler.compile(Expression(.call("coalesce", [deviceName, topicName]), position))
+        } catch {
+            throw error.problem
         }
+        let key: Template = if let text = spec.key { try template(text) } else { Template(parts: [.node(standardKey)]) }
         var pattern: [TemplateText.Part] = [.text("alarms/\(spec.name)/"), .expression("key")]
         if let text = spec.topic {
             pattern = try TemplateText.split(text)
@@ -126,7 +120,7 @@ extension RuleBuilder {
         }
         return CompiledAlarm(
             spec: spec, pattern: pattern, topic: topic, key: key, message: message,
-            qos: QoS(rawValue: UInt8(clamping: spec.qos)) ?? .atLeastOnce)
+            device: device, qos: QoS(rawValue: UInt8(clamping: spec.qos)) ?? .atLeastOnce)
     }
 
     private static func deviceName(_ dialect: SQLDialect) -> [NameStep] {
