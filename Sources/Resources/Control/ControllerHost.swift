@@ -33,7 +33,7 @@ package final class ControllerHost: Sendable {
     package func start() async {
         let store = store
         var streams: [AsyncStream<ResourceEvent>] = []
-        for worker in workers { streams.append(store.watch(kinds: [worker.kind])) }
+        for worker in workers { streams.append(store.watch(kinds: [worker.kind, ResourceKind.secretName])) }
         let starts = zip(workers, streams).map { worker, stream in
             let (first, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
             let task = Task { await worker.run(stream, firstRound: continuation) }
@@ -139,7 +139,7 @@ private final class Worker: Sendable {
     /// What the controller was told last about a resource.
     private struct Known {
         var key: ResourceKey
-        /// Of the last change that it was given.
+        /// The effective revision that it was given.
         var revision: Int64
         var isRunning: Bool
         /// Set after a failure.
@@ -205,7 +205,7 @@ private final class Worker: Sendable {
     }
 
     private func isDue(_ item: ResourceIndexEntry, _ known: [String: Known]) -> Bool {
-        guard let known = known[item.uid], known.revision == item.revision else { return true }
+        guard let known = known[item.uid], known.revision == item.effectiveRevision else { return true }
         guard let retryAt = known.retryAt else { return false }
         return retryAt <= time.monotonicNanoseconds()
     }
@@ -225,20 +225,22 @@ private final class Worker: Sendable {
 
     private func act(_ item: ResourceIndexEntry, _ known: inout [String: Known]) async {
         let former = known[item.uid]
-        var now = Known(key: item.key, revision: item.revision, isRunning: former?.isRunning ?? false)
-        if former?.revision == item.revision { now.failures = former?.failures ?? 0 }
+        var now = Known(key: item.key, revision: item.effectiveRevision, isRunning: former?.isRunning ?? false)
+        var observed = item.revision
+        if former?.revision == item.effectiveRevision { now.failures = former?.failures ?? 0 }
         do throws(Problem) {
             guard let snapshot = try await snapshot(item.uid) else { return }
             now.key = snapshot.key
-            now.revision = snapshot.revision
+            now.revision = max(now.revision, snapshot.revision)
+            observed = snapshot.revision
             if let issue = snapshot.issues.first(where: { $0.severity == .error }) { throw issue.problem }
             let condition = try await controller.apply(now.isRunning ? .update(snapshot) : .create(snapshot))
             now.isRunning = true
             now.failures = 0
-            store.statuses.set(condition, of: now.key, uid: item.uid, observed: now.revision)
+            store.statuses.set(condition, of: now.key, uid: item.uid, observed: observed)
         } catch {
             fail(&now)
-            store.statuses.set(.failed(error), of: now.key, uid: item.uid, observed: now.revision)
+            store.statuses.set(.failed(error), of: now.key, uid: item.uid, observed: observed)
         }
         known[item.uid] = now
     }

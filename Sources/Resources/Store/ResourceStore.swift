@@ -78,10 +78,7 @@ package final class ResourceStore: Sendable {
     /// What identifies the resources of a kind and their state, without reading their documents.
     package func index(kind: String? = nil) async throws(Rejection) -> (revision: Int64, items: [ResourceIndexEntry]) {
         try await read { [self] db in
-            let rows = try database.list(db, kind: kind, space: nil)
-            return (
-                try database.revision(db), rows.map { ResourceIndexEntry(key: $0.key, uid: $0.uid, revision: $0.revision) }
-            )
+            (try database.revision(db), try database.index(db, kind: kind))
         }
     }
 
@@ -172,6 +169,8 @@ package struct ResourceIndexEntry: Sendable, Hashable {
     package var key: ResourceKey
     package var uid: String
     package var revision: Int64
+    /// The greatest of its own and of the secrets that it refers to: what changes when it must be applied anew.
+    package var effectiveRevision: Int64
 }
 
 extension ResourceStore: MetricSource {

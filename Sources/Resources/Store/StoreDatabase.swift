@@ -117,6 +117,23 @@ struct StoreDatabase: Sendable {
         ).map(row)
     }
 
+    func index(_ db: Database, kind: String?) throws -> [ResourceIndexEntry] {
+        try GRDB.Row.fetchAll(
+            db,
+            sql: """
+                SELECT r.space, r.kind, r.name, r.uid, r.revision, max(r.revision, coalesce((
+                    SELECT max(s.revision) FROM reference f
+                    JOIN resource s ON s.space = f.space AND s.kind = f.kind AND s.name = f.name
+                    WHERE f.uid = r.uid AND f.kind = ?2), 0))
+                FROM resource r WHERE ?1 IS NULL OR r.kind = ?1 ORDER BY r.space, r.kind, r.name
+                """, arguments: [kind, ResourceKind.secretName]
+        ).map { row in
+            ResourceIndexEntry(
+                key: ResourceKey(space: row[0], kind: row[1], name: row[2]), uid: row[3], revision: row[4],
+                effectiveRevision: row[5])
+        }
+    }
+
     func insert(_ db: Database, _ row: Row) throws {
         try db.execute(
             sql: "INSERT INTO resource (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
