@@ -45,7 +45,3 @@ extension Link {
         }
     }
 }
-
-extension TimeAmount {
-    package init(_ duration: Duration) { self = .nanoseconds(duration.nanoseconds) }
-}
