@@ -1,0 +1,147 @@
+import Broker
+import BrokerCore
+import Bus
+import Catalogue
+import Gateway
+import Historian
+import Journal
+import Logging
+import Model
+import NIOCore
+import NIOPosix
+import Resources
+import Streams
+import Synchronization
+
+/// The parts of a node in the order in which they are opened; closed in the opposite order.
+final class NodeParts: Sendable {
+    let loops: MultiThreadedEventLoopGroup
+    let directory: DataDirectory
+    let store: ResourceStore
+    let accounts: Accounts
+    let historian: Historian
+    let recorder: HistorianRecorder
+    let exchange: Exchange
+    let broker: Broker
+    let streams: StreamEngine
+    let gateway: Gateway
+    let controllers: ControllerHost
+    let alarmBook = AlarmBook()
+    let readiness = ReadinessBook(parts: ["resources"])
+    let metricSources: [any MetricSource]
+    private let subscriptions = Mutex<[any BusSubscription]>([])
+
+    private init(
+        loops: MultiThreadedEventLoopGroup, directory: DataDirectory, store: ResourceStore, accounts: Accounts,
+        historian: Historian, exchange: Exchange, broker: Broker, streams: StreamEngine, gateway: Gateway,
+        controllers: ControllerHost, recorder: HistorianRecorder
+    ) {
+        self.loops = loops
+        self.directory = directory
+        self.store = store
+        self.accounts = accounts
+        self.historian = historian
+        self.recorder = recorder
+        self.exchange = exchange
+        self.broker = broker
+        self.streams = streams
+        self.gateway = gateway
+        self.controllers = controllers
+        metricSources = [exchange, broker, gateway, streams, historian, store]
+    }
+
+    static func open(
+        _ configuration: NodeConfiguration, time: any TimeSource, random: any RandomSource, files: any FileSystem,
+        log: Logger
+    ) async throws -> NodeParts {
+        let directory = try DataDirectory(configuration.dataDirectory, files: files)
+        let store: ResourceStore
+        let accounts: Accounts
+        let historian: Historian
+        do {
+            store = try ResourceStore(directory, registry: NodeKinds.registry, time: time, random: random)
+            let resolver = SecretResolver(store: store, files: files)
+            accounts = try await Accounts(store: store, resolver: resolver, directory: directory, time: time)
+            historian = try await Historian.open(
+                HistorianOptions(directory: directory.file("historian")), files: files, time: time)
+        } catch {
+            directory.release()
+            throw error
+        }
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
+        let exchange = Exchange(loops: Array(loops.makeIterator()), time: time, random: random)
+        let broker = Broker(
+            exchange: exchange, group: loops, authenticator: UserAuthenticator(accounts: accounts), log: log)
+        let streams = StreamEngine(bus: exchange, time: time, historian: RuleRecorder(historian: historian))
+        let running = RunningDevices(statuses: store.statuses)
+        let gateway = Gateway(
+            drivers: Drivers.all, bus: exchange, loops: loops, time: time, random: random, log: log,
+            onStatus: { device, status in running.report(device, status) })
+        let controllers = ControllerHost(
+            store: store,
+            controllers: [
+                ListenerController(broker: broker, mqtt: configuration.mqtt),
+                DeviceController(gateway: gateway, running: running), RuleController(engine: streams),
+                StoredOnlyController(kind: "Secret"), StoredOnlyController(kind: "User"),
+            ], time: time)
+        return NodeParts(
+            loops: loops, directory: directory, store: store, accounts: accounts, historian: historian,
+            exchange: exchange, broker: broker, streams: streams, gateway: gateway, controllers: controllers,
+            recorder: HistorianRecorder(historian))
+    }
+
+    /// Puts the historian and the alarm book on the bus.
+    func subscribe() async throws {
+        let recorder = recorder
+        let alarmBook = alarmBook
+        let everything = try await exchange.subscribe([TopicFilter("#")], name: "historian", options: SubscribeOptions()) {
+            recorder.deliver($0)
+        }
+        let alarms = try await exchange.subscribe(
+            [TopicFilter(AlarmBook.filter)], name: "alarms", options: SubscribeOptions(wantsRetained: true)
+        ) { alarmBook.take($0) }
+        subscriptions.withLock { $0 = [everything, alarms] }
+    }
+
+    func close() async {
+        await controllers.stop()
+        await gateway.shutdown()
+        await broker.stop()
+        await streams.stop()
+        for subscription in subscriptions.withLock({ $0 }) { await subscription.cancel() }
+        await historian.close()
+        store.close()
+        directory.release()
+        // Nothing runs on the loops any more; an error here would be NIO's own and lose nothing.
+        try? await loops.shutdownGracefully()
+    }
+}
+
+/// Takes what rules record.
+private struct RuleRecorder: HistorianOutput {
+    let historian: Historian
+
+    func record(_ batch: SampleBatch) -> Bool {
+        // Refusals are counted by the historian, which knows why.
+        historian.append([batch]) { _ in }
+        return true
+    }
+}
+
+/// MQTT clients are the users of the `User` resources; without a name they are anonymous, where the listener lets them.
+private struct UserAuthenticator: Authenticator {
+    let accounts: Accounts
+
+    func authenticate(_ credentials: Credentials) async -> AuthenticationDecision {
+        guard let username = credentials.username else { return .refuse(.notAuthorized) }
+        let password = credentials.password?.string ?? ""
+        do {
+            let principal = try await accounts.verify(
+                username: username, password: password, peer: credentials.client.peer)
+            return .accept(
+                username: principal.username, mayWriteDevices: principal.mayWriteDevices, authoriser: nil)
+        } catch {
+            return .refuse(.badUserNameOrPassword)
+        }
+    }
+}
