@@ -117,7 +117,15 @@ package final class TundishNode: Sendable {
                 log.error("\(error.message)")
             }
         }
-        if files.isEmpty, folders.isEmpty { return }
+        if !files.isEmpty || !folders.isEmpty { await apply(files, folders: folders) }
+    }
+
+    /// The same for texts that stand for files of these names.
+    package func apply(_ texts: [(name: String, text: String)]) async {
+        await apply(texts.map { SourceFile(path: $0.name, content: .success(Array($0.text.utf8))) }, folders: [])
+    }
+
+    private func apply(_ files: [SourceFile], folders: [String]) async {
         for outcome in await parts.store.applyFiles(files, folders: folders) {
             if let rejection = outcome.rejection {
                 let issues = rejection.issues.map(\.description)
