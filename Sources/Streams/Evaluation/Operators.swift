@@ -62,8 +62,8 @@ extension EvaluationContext {
         case (.unsigned, .unsigned): return Self.order(left.bits, right.bits)
         case (.unsigned, .integer): return .greater
         case (.integer, .unsigned): return .less
-        case (.unsigned, .double), (.unsigned, .float): return Self.order(Double(left.bits), right.number)
-        case (.double, .unsigned), (.float, .unsigned): return Self.order(left.number, Double(right.bits))
+        case (.unsigned, .double), (.unsigned, .float): return Self.order(left.bits, right.number)
+        case (.double, .unsigned), (.float, .unsigned): return Self.reversed(Self.order(right.bits, left.number))
         case (.text, .text): return Self.order(left.bytes, right.bytes)
         case (.bool, .bool): return Self.order(left.bits, right.bits)
         case (.object, .object), (.array, .array):
@@ -95,6 +95,14 @@ extension EvaluationContext {
         if left != whole { return left < whole ? .less : .greater }
         let rest = right - Double(whole)
         return rest > 0 ? .less : rest < 0 ? .greater : .equal
+    }
+
+    /// `left` is above Int64.max.
+    private static func order(_ left: UInt64, _ right: Double) -> CellOrder {
+        if right.isNaN { return .unordered }
+        if right >= 0x1p64 { return .less }
+        // Doubles of this size have no fraction.
+        return right < 0x1p63 ? .greater : order(left, UInt64(right))
     }
 
     private static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> CellOrder {
