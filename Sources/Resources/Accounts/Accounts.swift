@@ -150,15 +150,20 @@ package final class Accounts: Sendable {
             return Principal(username: Self.localAdministrator, roles: [.administrator], tokenID: "local")
         }
         let found = try await read { db in
-            try Row.fetchOne(db, sql: "SELECT id, user, expires FROM token WHERE hash = ?", arguments: [blob(hash)]).map {
-                (id: $0[0] as String, user: $0[1] as String, expires: $0[2] as Int64?)
+            try Row.fetchOne(
+                db, sql: "SELECT id, user, expires, created FROM token WHERE hash = ?", arguments: [blob(hash)]
+            ).map {
+                (id: $0[0] as String, user: $0[1] as String, expires: $0[2] as Int64?, created: $0[3] as Int64)
             }
         }
         guard let found, (found.expires ?? .max) > time.now().nanoseconds else { return nil }
         if found.user == Self.localAdministrator {
             return Principal(username: found.user, roles: [.administrator], tokenID: found.id)
         }
-        guard let user = try await user(found.user), user.spec["disabled"]?.bool != true else { return nil }
+        // A token does not pass on to a later user of the same name.
+        guard let user = try await user(found.user), user.spec["disabled"]?.bool != true,
+            user.createdAt.nanoseconds <= found.created
+        else { return nil }
         return Principal(username: found.user, roles: Self.roles(user), tokenID: found.id)
     }
 
