@@ -128,4 +128,5 @@ package actor ConsoleServer {
 
     /// The console's own counters.
     package nonisolated var metrics: any MetricSource { hub.counters }
+    nonisolated var liveCounters: LiveCounters { hub.counters }
 }

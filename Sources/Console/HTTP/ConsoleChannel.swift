@@ -9,28 +9,29 @@ import NIOWebSocket
 
 /// One connection: HTTP until it asks to become a WebSocket.
 struct ConsoleChannel: HTTPChannelHandler {
-    enum Value: ServerChildChannelValue {
+    enum Outcome: Sendable {
         case http(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>)
-        case webSocket(any Channel)
+        case webSocket
+    }
 
-        var channel: any Channel {
-            switch self {
-            case .http(let channel): channel.channel
-            case .webSocket(let channel): channel
-            }
-        }
+    /// What the connection becomes is known only when its first request was read.
+    struct Value: ServerChildChannelValue {
+        let channel: any Channel
+        let negotiation: EventLoopFuture<Outcome>
     }
 
     /// Frames and messages beyond that close the connection.
     static let messageBytesMax = 1 << 20
     static let idleTimeout = Duration.seconds(90)
+    /// A connection without a whole first request by then is closed.
+    static let firstRequestTimeout = TimeAmount.seconds(30)
 
     let responder: HTTPChannelHandler.Responder
     let acceptSocket: @Sendable (any Channel, HTTPRequestHead) throws -> Void
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
-            let upgrader = NIOTypedWebSocketServerUpgrader<Value>(
+            let upgrader = NIOTypedWebSocketServerUpgrader<Outcome>(
                 maxFrameSize: Self.messageBytesMax,
                 // Refusing here would close the connection without a word; it is accepted, and closed with a reason.
                 shouldUpgrade: { channel, _ in channel.eventLoop.makeSucceededFuture(HTTPHeaders()) },
@@ -41,19 +42,21 @@ struct ConsoleChannel: HTTPChannelHandler {
                                 minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 1024,
                                 maxAccumulatedFrameSize: Self.messageBytesMax))
                         try acceptSocket(channel, head)
-                        return .webSocket(channel)
+                        return .webSocket
                     }
                 })
-            let configuration = NIOUpgradableHTTPServerPipelineConfiguration<Value>(
+            let configuration = NIOUpgradableHTTPServerPipelineConfiguration<Outcome>(
                 upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(
                     upgraders: [upgrader], notUpgradingCompletionHandler: { Self.continueAsHTTP($0, logger) }))
-            return configuration
-        }.flatMap { (configuration: NIOUpgradableHTTPServerPipelineConfiguration<Value>) in
-            channel.pipeline.configureUpgradableHTTPServerPipeline(configuration: configuration).flatMap { $0 }
+            let negotiation = try channel.pipeline.syncOperations.configureUpgradableHTTPServerPipeline(
+                configuration: configuration)
+            let deadline = channel.eventLoop.scheduleTask(in: Self.firstRequestTimeout) { channel.close(promise: nil) }
+            negotiation.whenComplete { _ in deadline.cancel() }
+            return Value(channel: channel, negotiation: negotiation)
         }
     }
 
-    private static func continueAsHTTP(_ channel: any Channel, _ logger: Logger) -> EventLoopFuture<Value> {
+    private static func continueAsHTTP(_ channel: any Channel, _ logger: Logger) -> EventLoopFuture<Outcome> {
         channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
             try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
@@ -65,15 +68,22 @@ struct ConsoleChannel: HTTPChannelHandler {
     }
 
     func handle(value: Value, logger: Logger) async {
-        switch value {
+        // A connection that closes before its first request was read, or that sends nonsense, has no outcome.
+        let outcome = try? await withTaskCancellationHandler {
+            try await value.negotiation.get()
+        } onCancel: {
+            value.channel.close(promise: nil)
+        }
+        switch outcome {
         case .http(let channel): await handleHTTP(asyncChannel: channel, logger: logger)
-        case .webSocket(let channel):
+        case .webSocket:
             await withTaskCancellationHandler {
                 // An error while closing is as good as closed.
-                try? await channel.closeFuture.get()
+                try? await value.channel.closeFuture.get()
             } onCancel: {
-                channel.close(promise: nil)
+                value.channel.close(promise: nil)
             }
+        case nil: value.channel.close(promise: nil)
         }
     }
 }
