@@ -137,7 +137,7 @@ package struct KindRegistry: Sendable {
             check(document.key.name, spec, &reporter)
             list = reporter.issues
         }
-        for issue in list.issues { issues.add(issue) }
+        for issue in list.issues.sorted(by: { ($0.line, $0.column) < ($1.line, $1.column) }) { issues.add(issue) }
         guard list.isValid else { return nil }
         let references = (kind.references?(spec) ?? []) + Self.secretReferences(spec)
         return CheckedDocument(document: document, spec: spec, references: references)

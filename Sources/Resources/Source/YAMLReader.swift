@@ -211,6 +211,10 @@ struct YAMLReader {
                     ["offset": String(parser.problem_offset)]), file: file)
         }
         let mark = parser.problem_mark
+        // The scanner reads ahead and has a limit of its own, beyond ours.
+        if what.hasPrefix("Maximum nesting") {
+            return limit("levels of nesting", limits.depthMax, mark.line + 1, mark.column + 1)
+        }
         return Issue(
             Problem("resource.yaml", "YAML: \(context)\(what)", ["problem": context + what]), file: file,
             line: mark.line + 1, column: mark.column + 1)

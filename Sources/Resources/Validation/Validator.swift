@@ -214,7 +214,7 @@ package struct Validator {
             }
         case .number(let range):
             if style == .plain, let value = ScalarReading.number(text) {
-                check(value, in: range, node, what) { "\($0)" }
+                check(value, in: range, node, what) { SchemaJSON.word($0).scalar ?? "" }
                 return .number(value)
             }
         case .duration(let range):
