@@ -2,45 +2,32 @@ import Foundation
 import Model
 
 /// `tundish bench broker`: deliveries per CPU-second of the broker process, Tundish against Debian's mosquitto on the
-/// same core, the load generator in a process of its own on another.
-///
-/// Arguments: `--rounds N` (default 3), `--seconds S` of each measurement (default 2), `--peer-only` to leave Tundish
-/// out. The hidden first argument `generate` is the generator's process.
-package func runBrokerBench(_ arguments: [String]) async throws {
-    if arguments.first == "generate" { return try generate(Array(arguments.dropFirst())) }
-    var options = BrokerBenchOptions()
-    try options.read(arguments)
-    try BrokerBench(options).run()
+/// same core, the load generator in a process of its own (`tundish bench generate`) on another. `seconds` is the length
+/// of each measurement. Without Tundish, only mosquitto is measured.
+package func benchBroker(rounds: Int = 3, seconds: Int = 2, measuresTundish: Bool = true) async throws {
+    guard (1...99).contains(rounds), (1...60).contains(seconds) else {
+        throw Problem("bench.usage", "bench broker takes 1 to 99 rounds of 1 to 60 seconds")
+    }
+    try BrokerBench(
+        BrokerBenchOptions(rounds: rounds, seconds: Double(seconds), measuresTundish: measuresTundish)
+    ).run()
+}
+
+/// `tundish bench generate SCENARIO WINDOW PORT BROKER-PID WARM-UP SECONDS`: the load generator's process.
+package func benchGenerate(_ arguments: [String]) throws {
+    guard arguments.count == 6, let scenario = BrokerScenario(rawValue: arguments[0]), let window = Int(arguments[1]),
+        (1...1000).contains(window), let port = Int(arguments[2]), let broker = Int32(arguments[3]),
+        let warmUp = Double(arguments[4]), let seconds = Double(arguments[5])
+    else { throw Problem("bench.usage", "bench generate is for bench broker alone") }
+    let generator = try BrokerGenerator(scenario: scenario, window: window, port: port)
+    print(try generator.run(broker: broker, warmUpSeconds: warmUp, seconds: seconds).line)
 }
 
 struct BrokerBenchOptions {
-    var rounds = 3
-    var seconds = 2.0
+    var rounds: Int
+    var seconds: Double
     var warmUpSeconds = 0.5
     var measuresTundish = true
-
-    mutating func read(_ arguments: [String]) throws(Problem) {
-        var rest = arguments[...]
-        while let name = rest.popFirst() {
-            switch name {
-            case "--rounds":
-                guard let value = rest.popFirst().flatMap({ Int($0) }), (1...99).contains(value) else {
-                    throw Problem("bench.usage", "--rounds takes a number from 1 to 99")
-                }
-                rounds = value
-            case "--seconds":
-                guard let value = rest.popFirst().flatMap({ Double($0) }), (0.1...60).contains(value) else {
-                    throw Problem("bench.usage", "--seconds takes a number from 0.1 to 60")
-                }
-                seconds = value
-            case "--peer-only": measuresTundish = false
-            default:
-                throw Problem(
-                    "bench.usage", "bench broker does not know \"\(name)\"; known are --rounds, --seconds, --peer-only",
-                    ["argument": name])
-            }
-        }
-    }
 }
 
 /// One thing to measure, and what is promised of Tundish there, as a multiple of mosquitto.
@@ -133,7 +120,7 @@ private struct BrokerBench {
         let generator = try ChildProcess(
             executable,
             [
-                "bench", "broker", "generate", item.scenario.rawValue, "\(item.window)", "\(broker.port)",
+                "bench", "generate", item.scenario.rawValue, "\(item.window)", "\(broker.port)",
                 "\(broker.process.pid)", "\(options.warmUpSeconds)", "\(options.seconds)",
             ], core: generatorCore, capturesOutput: true)
         let (text, exitCode) = generator.readToEnd()
@@ -187,14 +174,4 @@ private struct BrokerBench {
         }
         throw Problem("bench.start", "\(broker.name) does not listen on port \(broker.port)", ["broker": broker.name])
     }
-}
-
-/// `generate SCENARIO WINDOW PORT BROKER-PID WARM-UP SECONDS`
-private func generate(_ arguments: [String]) throws {
-    guard arguments.count == 6, let scenario = BrokerScenario(rawValue: arguments[0]), let window = Int(arguments[1]),
-        (1...1000).contains(window), let port = Int(arguments[2]), let broker = Int32(arguments[3]),
-        let warmUp = Double(arguments[4]), let seconds = Double(arguments[5])
-    else { throw Problem("bench.usage", "generate is for the benchmark itself") }
-    let generator = try BrokerGenerator(scenario: scenario, window: window, port: port)
-    print(try generator.run(broker: broker, warmUpSeconds: warmUp, seconds: seconds).line)
 }

@@ -42,9 +42,10 @@ package func runSimulator(_ options: SimulateOptions) async throws {
         say("modbus tcp \(endpoint.host):\(endpoint.port)  \(endpoint.title): \(units.joined(separator: ", "))")
     }
     say("ready; seed \(options.seed); faults by lines such as \"press-1 slow:50\" or \"all none\", or through unit 250")
-    let lines = options.readsCommands ? standardInputLines() : nil
-    if let lines {
-        for await line in lines {
+    // A process in the background that read its terminal would be stopped by the system.
+    let isBackground = isatty(0) == 1 && tcgetpgrp(0) != getpgrp()
+    if options.readsCommands, !isBackground {
+        for await line in standardInputLines() {
             if line.isEmpty { continue }
             do {
                 let command = try FaultCommand(parsing: line)

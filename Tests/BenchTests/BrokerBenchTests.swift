@@ -31,12 +31,11 @@ struct BrokerBenchTests {
         #expect(median([]).isNaN)
     }
 
-    @Test("wrong options are refused with the known ones")
-    func options() throws {
-        var options = BrokerBenchOptions()
-        try options.read(["--rounds", "5", "--seconds", "0.5", "--peer-only"])
-        #expect(options.rounds == 5 && options.seconds == 0.5 && !options.measuresTundish)
-        #expect(throws: (any Error).self) { try options.read(["--rounds", "0"]) }
-        #expect(throws: (any Error).self) { try options.read(["--fast"]) }
+    @Test("wrong options are refused before anything is started")
+    func options() async {
+        await #expect(throws: (any Error).self) { try await benchBroker(rounds: 0) }
+        await #expect(throws: (any Error).self) { try await benchBroker(seconds: 61) }
+        #expect(throws: (any Error).self) { try benchGenerate(["fan-in"]) }
+        #expect(throws: (any Error).self) { try benchGenerate(["fan-out", "1", "1", "1", "1", "1"]) }
     }
 }
