@@ -43,6 +43,9 @@ package struct JournalOptions: Sendable {
 
 /// One record as it was appended.
 package struct JournalRecord: Sendable {
+    /// What a record takes beside its bytes.
+    package static let overheadBytes = JournalFormat.frameBytes
+
     package var position: JournalPosition
     package var bytes: Bytes
 }
