@@ -265,8 +265,8 @@ final class EvaluationContext {
         let target = binding.targets[slot]
         switch target.kind {
         case .absent: return .null
-        case .device: return text(batch.descriptor.device)
-        case .group: return text(batch.descriptor.group)
+        case .device: return .text(binding.deviceText)
+        case .group: return .text(binding.groupText)
         case .timestamp: return .integer(batch.timestamp.milliseconds)
         case .value:
             guard let row = batch.row(ofTag: Int(target.tag)), !batch.quality(row).isBad else { return .null }

@@ -55,12 +55,20 @@ final class FieldBinding {
     /// Keeps the descriptor alive, so that its identity is not given to another.
     let descriptor: BatchDescriptor
     let targets: [Target]
+    private let device: Bytes
+    private let group: Bytes
     private var encoder: (any PayloadEncoder)?
 
     init(_ paths: [[JSONStep]], _ descriptor: BatchDescriptor) {
         self.descriptor = descriptor
         targets = paths.map { Self.target($0, descriptor) }
+        device = Bytes(descriptor.device)
+        group = Bytes(descriptor.group)
     }
+
+    /// Valid as long as the binding.
+    var deviceText: UnsafeRawBufferPointer { device.withUnsafeBytes { $0 } }
+    var groupText: UnsafeRawBufferPointer { group.withUnsafeBytes { $0 } }
 
     private static func target(_ path: [JSONStep], _ descriptor: BatchDescriptor) -> Target {
         guard case .key(let first)? = path.first else { return Target(kind: path.isEmpty ? .canonical : .absent) }

@@ -11,9 +11,7 @@ extension CompiledRule {
             lines.append("fields  " + fields.map(Self.text).joined(separator: ", "))
         }
         if condition >= 0 { lines.append("filter  " + text(condition)) }
-        for piece in projection.pieces {
-            if case .star = piece { lines.append("column  *") }
-        }
+        if projection.hasStar { lines.append("column  *") }
         for column in projection.columns { lines.append("column  \(column.name) = \(text(column.node))") }
         for output in configuration.outputs { lines.append("output  " + Self.text(output)) }
         for warning in warnings { lines.append("warning " + warning.message) }

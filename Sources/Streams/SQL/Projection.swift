@@ -16,7 +16,7 @@ struct Projection {
         let node: Int32
     }
 
-    let pieces: [Piece]
+    let pieces: FlatPieces
     let columns: [Column]
     let hasStar: Bool
 
@@ -33,7 +33,7 @@ struct Projection {
         builder.members(tree)
         builder.text("}")
         builder.flush()
-        pieces = builder.pieces
+        pieces = FlatPieces(builder.pieces)
         hasStar = star != nil
         self.columns = tree.entries.compactMap { entry in
             if case .leaf(let node) = entry.value { Column(name: entry.key, node: node) } else { nil }
@@ -103,22 +103,73 @@ struct Projection {
     }
 }
 
-extension EvaluationContext {
-    /// Writes the result of the message. On failure what was written is to be thrown away.
-    func write(_ projection: Projection, to writer: inout JSONWriter) {
-        var skipsComma = false
-        for piece in projection.pieces {
+/// The pieces in one block of memory, walked without reference counting.
+final class FlatPieces: @unchecked Sendable {
+    // Built during initialisation and never written again: that is what makes it Sendable.
+
+    struct Entry {
+        /// -1: text; -2: the payload's members.
+        var node: Int32
+        /// Of text: where it lies. Of the payload's members: the field, and the index of the names left out.
+        var offset: Int32
+        var count: Int32
+    }
+
+    let count: Int
+    let entries: UnsafePointer<Entry>
+    let text: UnsafePointer<UInt8>
+    let excepted: [Set<[UInt8]>]
+
+    init(_ pieces: [Projection.Piece]) {
+        var entries: [Entry] = []
+        var text: [UInt8] = []
+        var excepted: [Set<[UInt8]>] = []
+        for piece in pieces {
             switch piece {
             case .raw(let bytes):
-                if skipsComma, bytes.first == UInt8(ascii: ",") {
-                    bytes.withUnsafeBytes { writer.raw(UnsafeRawBufferPointer(rebasing: $0.dropFirst())) }
-                } else {
-                    writer.raw(bytes)
-                }
-                skipsComma = false
-            case .node(let node): writer.cell(project(node))
-            case .star(let field, let except): skipsComma = !writeMembers(field, except, &writer)
+                entries.append(Entry(node: -1, offset: Int32(text.count), count: Int32(bytes.count)))
+                text += bytes
+            case .node(let node): entries.append(Entry(node: node, offset: 0, count: 0))
+            case .star(let field, let except):
+                entries.append(Entry(node: -2, offset: field, count: Int32(excepted.count)))
+                excepted.append(except)
             }
+        }
+        let table = UnsafeMutablePointer<Entry>.allocate(capacity: max(entries.count, 1))
+        for (index, entry) in entries.enumerated() { table[index] = entry }
+        let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(text.count, 1))
+        for (index, byte) in text.enumerated() { bytes[index] = byte }
+        count = entries.count
+        self.entries = UnsafePointer(table)
+        self.text = UnsafePointer(bytes)
+        self.excepted = excepted
+    }
+
+    deinit {
+        entries.deallocate()
+        text.deallocate()
+    }
+}
+
+extension EvaluationContext {
+    /// Writes the result of the message. On failure what was written is to be thrown away.
+    func write(_ projection: borrowing Projection, to writer: inout JSONWriter) {
+        var skipsComma = false
+        let pieces = projection.pieces
+        for index in 0..<pieces.count {
+            let entry = pieces.entries[index]
+            if entry.node >= 0 {
+                writer.cell(project(entry.node))
+                continue
+            }
+            if entry.node == -2 {
+                skipsComma = !writeMembers(entry.offset, pieces.excepted[Int(entry.count)], &writer)
+                continue
+            }
+            let start = pieces.text + Int(entry.offset)
+            let skipped = skipsComma && start.pointee == UInt8(ascii: ",") ? 1 : 0
+            writer.raw(UnsafeRawBufferPointer(start: start + skipped, count: Int(entry.count) - skipped))
+            skipsComma = false
         }
     }
 
