@@ -1,4 +1,3 @@
-package import Bus
 package import Model
 
 /// Who a network client is, as its authentication found.

@@ -21,8 +21,14 @@ package protocol Bus: Sendable {
 package struct SubscribeOptions: Sendable {
     /// Deliver the retained messages that match, once, after subscribing.
     package var wantsRetained: Bool
+    /// Deliver only messages with typed samples: what network clients publish then costs this subscriber, and them,
+    /// nothing.
+    package var samplesOnly: Bool
 
-    package init(wantsRetained: Bool = false) { self.wantsRetained = wantsRetained }
+    package init(wantsRetained: Bool = false, samplesOnly: Bool = false) {
+        self.wantsRetained = wantsRetained
+        self.samplesOnly = samplesOnly
+    }
 }
 
 package protocol BusSubscription: Sendable {

@@ -1,0 +1,112 @@
+/// An acknowledgement that waits until what it promises is durable.
+struct PendingAcknowledgement {
+    var position: UInt64
+    var packetID: UInt16
+    var type: PacketType
+    var reason: ReasonCode
+    /// A SUBACK or UNSUBACK, ready.
+    var frame: [UInt8] = []
+}
+
+extension Connection {
+    /// Acknowledges at once, or when the log has made `logPosition` durable. The order is kept. [MQTT-4.6.0-2]
+    func acknowledge(_ type: PacketType, _ packetID: UInt16, _ reason: ReasonCode, logPosition: UInt64) {
+        if pendingAcknowledgements.isEmpty, logPosition <= shard.log.durable {
+            writeAcknowledgement(type, packetID, reason)
+            return
+        }
+        pendingAcknowledgements.append(
+            PendingAcknowledgement(position: logPosition, packetID: packetID, type: type, reason: reason))
+        shard.awaitsLog.insert(id)
+    }
+
+    /// Sends what has become durable.
+    func logAdvanced() {
+        while let first = pendingAcknowledgements.first, first.position <= shard.log.durable {
+            _ = pendingAcknowledgements.popFirst()
+            if first.frame.isEmpty {
+                writeAcknowledgement(first.type, first.packetID, first.reason)
+            } else {
+                write(frame: first.frame)
+            }
+        }
+    }
+
+    func writeAcknowledgement(_ type: PacketType, _ packetID: UInt16, _ reason: ReasonCode) {
+        let hasReason = version == .v5 && reason != .success
+        append(count: hasReason ? 5 : 4) { target in
+            target.storeBytes(of: type.rawValue << 4 | (type == .pubrel ? 2 : 0), as: UInt8.self)
+            target.storeBytes(of: hasReason ? 3 : 2, toByteOffset: 1, as: UInt8.self)
+            target.storeBytes(of: UInt8(packetID >> 8), toByteOffset: 2, as: UInt8.self)
+            target.storeBytes(of: UInt8(truncatingIfNeeded: packetID), toByteOffset: 3, as: UInt8.self)
+            if hasReason { target.storeBytes(of: reason.rawValue, toByteOffset: 4, as: UInt8.self) }
+        }
+        shard.counters.packetsSent += 1
+    }
+
+    func receiveAcknowledgement(_ type: PacketType, _ body: UnsafeRawBufferPointer) throws(CodecError) {
+        guard let session else { return }
+        var packetID: UInt16
+        var reason = ReasonCode.success
+        if body.count == 2 {
+            packetID = UInt16(body[0]) << 8 | UInt16(body[1])
+            if packetID == 0 { throw .protocolError("packet identifier 0") }
+        } else {
+            var reader = FieldReader(body)
+            let context: PropertyContext
+            switch type {
+            case .puback: context = .puback
+            case .pubrec: context = .pubrec
+            case .pubrel: context = .pubrel
+            default: context = .pubcomp
+            }
+            let packet = try AcknowledgePacket(&reader, version: version, context: context)
+            packetID = packet.packetID
+            reason = packet.reason
+        }
+        switch type {
+        case .puback: finish(packetID, .awaitingPuback, session)
+        case .pubcomp: finish(packetID, .awaitingPubcomp, session)
+        case .pubrec: received(packetID, reason, session)
+        default: released(packetID, session)
+        }
+    }
+
+    private func finish(_ packetID: UInt16, _ expected: InflightState, _ session: Session) {
+        // An answer to nothing is ignored, as Mosquitto does: it may be one to a message that has been given away.
+        guard session.inflight.state(packetID) == expected else { return }
+        session.inflight.remove(packetID)
+        if session.isPersistent {
+            _ = shard.log.append(.outgoing(clientID: session.clientID, packetID: packetID, isFinished: true))
+        }
+        if !session.queue.isEmpty { session.pump() }
+    }
+
+    private func received(_ packetID: UInt16, _ reason: ReasonCode, _ session: Session) {
+        switch session.inflight.state(packetID) {
+        case .awaitingPubrec where reason.isError:
+            // [MQTT-4.8.2-6]: refused by the client, not to be given to anyone else.
+            session.inflight.remove(packetID)
+            session.pump()
+        case .awaitingPubrec:
+            session.inflight.markReceived(packetID)
+            var position: UInt64 = 0
+            if session.isPersistent {
+                position = shard.log.append(
+                    .outgoing(clientID: session.clientID, packetID: packetID, isFinished: false))
+            }
+            acknowledge(.pubrel, packetID, .success, logPosition: position)
+        case .awaitingPubcomp: acknowledge(.pubrel, packetID, .success, logPosition: 0)
+        case .free, .awaitingPuback: acknowledge(.pubrel, packetID, .packetIdentifierNotFound, logPosition: 0)
+        }
+    }
+
+    private func released(_ packetID: UInt16, _ session: Session) {
+        let wasKnown = session.incoming.remove(packetID) != nil
+        var position: UInt64 = 0
+        if wasKnown, session.isPersistent {
+            position = shard.log.append(.incoming(clientID: session.clientID, packetID: packetID, isReleased: true))
+        }
+        acknowledge(.pubcomp, packetID, wasKnown ? .success : .packetIdentifierNotFound, logPosition: position)
+    }
+}

@@ -1,0 +1,161 @@
+import Bus
+import Model
+import NIOCore
+
+/// A client between its CONNECT and its CONNACK.
+struct PendingConnect {
+    var packet: ConnectPacket
+    var assignedClientID: String?
+    var expirySeconds: UInt32
+    /// Nil where the client's own was taken.
+    var cappedExpirySeconds: UInt32?
+    var cappedKeepAlive: UInt16?
+    var will: Will?
+}
+
+extension Connection {
+    func receiveConnect(_ packet: ConnectPacket) {
+        version = packet.version
+        state = .connecting
+        var pending = PendingConnect(packet: packet, expirySeconds: 0)
+        var clientID = packet.clientID
+        if clientID.isEmpty {
+            // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep.
+            if version != .v5, !packet.cleanStart {
+                refuse(.clientIdentifierNotValid)
+                return
+            }
+            clientID = shard.makeClientID()
+            pending.assignedClientID = clientID
+        }
+        if packet.properties.authenticationMethod != nil {
+            refuse(.badAuthenticationMethod)
+            return
+        }
+        setLimits(packet, &pending)
+        identity.clientID = clientID
+        pendingConnect = pending
+        let credentials = Credentials(client: identity, username: packet.username, password: packet.password)
+        if let decision = context.authenticator.authenticateNow(credentials) {
+            authenticated(decision)
+            return
+        }
+        let (shard, id, authenticator) = (shard, id, context.authenticator)
+        Task {
+            let decision = await authenticator.authenticate(credentials)
+            shard.loop.execute { shard.connections[id]?.authenticated(decision) }
+        }
+    }
+
+    private func setLimits(_ packet: ConnectPacket, _ pending: inout PendingConnect) {
+        var keepAlive = packet.keepAliveSeconds
+        let cap = context.limits.keepAliveSecondsMax
+        if cap > 0, keepAlive == 0 || keepAlive > cap {
+            keepAlive = cap
+            pending.cappedKeepAlive = cap
+        }
+        keepAliveSeconds = Int(keepAlive)
+        let wanted: UInt32
+        if version == .v5 {
+            wanted = packet.properties.sessionExpiryInterval ?? 0
+            packetBytesMax = Int(clamping: packet.properties.maximumPacketSize ?? UInt32(FixedHeader.remainingCountMax))
+            outboundAliases = OutboundAliases(
+                countMax: min(Int(packet.properties.topicAliasMaximum ?? 0), shard.limits.outboundAliasMax))
+        } else {
+            wanted = packet.cleanStart ? 0 : .max
+        }
+        pending.expirySeconds = min(wanted, shard.limits.sessionExpirySecondsMax)
+        if pending.expirySeconds != wanted { pending.cappedExpirySeconds = pending.expirySeconds }
+    }
+
+    /// Answers a CONNECT with a refusal and closes.
+    func refuse(_ reason: ReasonCode) {
+        shard.counters.connectionsRefused += 1
+        write(frame: ConnackPacket(reason: reason).encoded(version))
+        close()
+    }
+
+    func authenticated(_ decision: AuthenticationDecision) {
+        guard state == .connecting, var pending = pendingConnect else { return }
+        switch decision {
+        case .refuse(let reason): refuse(reason)
+        case .accept(let username, let mayWriteDevices, let authoriser):
+            identity.username = username
+            self.authoriser = authoriser
+            origin = Origin(
+                .client, clientID: identity.clientID, username: username, peer: context.peer,
+                mayWriteDevices: mayWriteDevices)
+            if let packet = pending.packet.will {
+                guard let will = Will(packet, origin: origin) else {
+                    refuse(.topicNameInvalid)
+                    return
+                }
+                if will.message.topic.utf8.withUnsafeBytes({ SubscriptionTree.levelCount($0) })
+                    > shard.limits.topicLevelsMax
+                {
+                    refuse(.topicNameInvalid)
+                    return
+                }
+                if !mayPublish(will) {
+                    refuse(.notAuthorized)
+                    return
+                }
+                pending.will = will
+            }
+            pendingConnect = pending
+            shard.claim(for: self, clientID: identity.clientID, cleanStart: pending.packet.cleanStart)
+        }
+    }
+
+    private func mayPublish(_ will: Will) -> Bool {
+        let route = shard.route(known: will.message.topic.utf8)
+        switch route.topicGuard {
+        case .reserved: return false
+        case .deviceWrite where !origin.mayWriteDevices: return false
+        default: return authoriser?.mayPublish(will.message.topic, retain: will.message.retain, client: identity) ?? true
+        }
+    }
+
+    /// The session is here: the client is connected. MQTT 5.0, 3.2
+    func establish(_ session: Session, isPresent: Bool) {
+        guard state == .connecting, let pending = pendingConnect else { return }
+        pendingConnect = nil
+        self.session = session
+        session.connection = self
+        session.version = version
+        session.username = identity.username
+        session.cleanStart = pending.packet.cleanStart
+        session.expirySeconds = pending.expirySeconds
+        session.will = pending.will
+        let receiveMaximum = version == .v5 ? Int(pending.packet.properties.receiveMaximum ?? 65_535) : 65_535
+        session.window = min(receiveMaximum, shard.limits.inflightMax)
+        if session.isPersistent {
+            _ = shard.log.append(
+                .sessionStarted(clientID: session.clientID, expirySeconds: session.expirySeconds))
+        }
+        state = .connected
+        connectedAt = shard.wallTime
+        shard.counters.connected += 1
+        write(frame: connack(pending, isPresent: isPresent).encoded(version))
+        if keepAliveSeconds > 0 { shard.armKeepAlive(self) }
+        shard.setGroupsOnline(session, true)
+        session.resend()
+        session.pump()
+        transport.resume()
+    }
+
+    private func connack(_ pending: PendingConnect, isPresent: Bool) -> ConnackPacket {
+        var packet = ConnackPacket(sessionPresent: isPresent)
+        guard version == .v5 else { return packet }
+        let limits = context.limits
+        packet.properties.assignedClientIdentifier = pending.assignedClientID
+        packet.properties.serverKeepAlive = pending.cappedKeepAlive
+        packet.properties.sessionExpiryInterval = pending.cappedExpirySeconds
+        if limits.receiveMaximum < 65_535 { packet.properties.receiveMaximum = limits.receiveMaximum }
+        if limits.topicAliasMaximum > 0 { packet.properties.topicAliasMaximum = limits.topicAliasMaximum }
+        if limits.packetBytesMax < FixedHeader.remainingCountMax {
+            packet.properties.maximumPacketSize = UInt32(clamping: limits.packetBytesMax)
+        }
+        return packet
+    }
+}

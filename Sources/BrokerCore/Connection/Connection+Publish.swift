@@ -1,0 +1,182 @@
+import Bus
+import Model
+
+extension Connection {
+    /// The hot path: parses in place, finds the topic's subscribers in the shard's cache, and copies the frame into
+    /// their buffers.
+    func receivePublish(
+        _ header: FixedHeader, _ frame: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer
+    ) throws(CodecError) {
+        let parts = try PublishFrame(body, flags: header.flags, version: version)
+        shard.counters.publishReceived += 1
+        var publication = Publication(
+            topic: UnsafeRawBufferPointer(rebasing: body[parts.topic]), topicHash: 0,
+            payload: UnsafeRawBufferPointer(rebasing: body[parts.payloadStart...]),
+            properties: UnsafeRawBufferPointer(rebasing: body[parts.properties]), qos: parts.qos.rawValue,
+            retain: parts.retain, expiresAt: .max, origin: origin, frame: frame,
+            frameHeaderCount: header.headerCount, frameVersion: version)
+        shard.counters.publishBytesReceived += UInt64(publication.payload.count)
+        var alias: UInt16 = 0
+        if !publication.properties.isEmpty { alias = try readProperties(&publication) }
+        let route = try findRoute(&publication, alias: alias)
+        publication.topicHash = route.hash
+        session?.received += 1
+        guard mayPublish(route, retain: parts.retain) else {
+            shard.counters.publishDenied += 1
+            // 3.1.1 has no way to say so; the message is dropped and counted.
+            acknowledge(parts, version == .v5 ? .notAuthorized : .success, logPosition: 0)
+            return
+        }
+        switch parts.qos {
+        case .atMostOnce: _ = shard.publish(&publication, route)
+        case .atLeastOnce:
+            try checkQuota()
+            let reason = shard.publish(&publication, route)
+            acknowledge(parts, version == .v5 ? reason : .success, logPosition: publication.logPosition)
+        case .exactlyOnce: try receiveExactlyOnce(parts, &publication, route)
+        }
+    }
+
+    private func receiveExactlyOnce(
+        _ parts: PublishFrame, _ publication: inout Publication, _ route: Route
+    ) throws(CodecError) {
+        guard let session else { return }
+        // Sent again: it was published when it came first. [MQTT-4.3.3-10]
+        if !session.incoming.contains(parts.packetID) {
+            try checkQuota()
+            session.incoming.insert(parts.packetID)
+            _ = shard.publish(&publication, route)
+            if session.isPersistent {
+                publication.logPosition = shard.log.append(
+                    .incoming(clientID: session.clientID, packetID: parts.packetID, isReleased: false))
+            }
+        }
+        acknowledge(parts, .success, logPosition: publication.logPosition)
+    }
+
+    private func acknowledge(_ parts: PublishFrame, _ reason: ReasonCode, logPosition: UInt64) {
+        switch parts.qos {
+        case .atMostOnce: break
+        case .atLeastOnce: acknowledge(.puback, parts.packetID, reason, logPosition: logPosition)
+        case .exactlyOnce: acknowledge(.pubrec, parts.packetID, reason, logPosition: logPosition)
+        }
+    }
+
+    /// [MQTT-3.3.4-9]: more unacknowledged messages than the CONNACK allowed.
+    private func checkQuota() throws(CodecError) {
+        guard version == .v5, let session else { return }
+        if pendingAcknowledgements.count + session.incoming.count >= Int(context.limits.receiveMaximum) {
+            throw CodecError(.receiveMaximumExceeded, "more unacknowledged messages than Receive Maximum")
+        }
+    }
+
+    /// Checks the properties, keeps those that are forwarded, and returns the topic alias or 0.
+    private func readProperties(_ publication: inout Publication) throws(CodecError) -> UInt16 {
+        var reader = FieldReader(publication.properties)
+        var seen: UInt64 = 0
+        var alias: UInt16 = 0
+        scratch.removeAll(keepingCapacity: true)
+        while !reader.isAtEnd {
+            let start = reader.index
+            let id = try Properties.nextID(&reader, in: .publish, seen: &seen)
+            switch id {
+            case .payloadFormatIndicator: _ = try Properties.flag(id, &reader)
+            case .messageExpiryInterval:
+                let seconds = try reader.uint32("message expiry interval")
+                publication.expiresAt = shard.now &+ Int64(seconds) * 1_000_000_000
+                continue
+            case .topicAlias:
+                alias = try reader.uint16("topic alias")
+                if alias == 0 || alias > context.limits.topicAliasMaximum {
+                    throw CodecError(.topicAliasInvalid, "topic alias \(alias)")  // [MQTT-3.3.2-9]
+                }
+                continue
+            case .contentType: _ = try reader.utf8("content type")
+            case .responseTopic:
+                guard PublishFrame.isTopicName(try reader.utf8("response topic")) else {
+                    throw .protocolError("response topic")  // [MQTT-3.3.2-14]
+                }
+            case .correlationData: _ = try reader.slice("correlation data")
+            case .userProperty:
+                _ = try reader.utf8("user property")
+                _ = try reader.utf8("user property")
+            default:
+                throw .protocolError("property \(id) from a client")  // [MQTT-3.3.4-6]
+            }
+            scratch.append(contentsOf: UnsafeRawBufferPointer(rebasing: publication.properties[start..<reader.index]))
+        }
+        if scratch.count != publication.properties.count {
+            publication.frame = UnsafeRawBufferPointer(start: nil, count: 0)
+            // Stays in place until the next packet of this connection is read.
+            publication.properties = holdScratch()
+        }
+        return alias
+    }
+
+    /// The forwarded properties, copied to where they stay put while the message is handed on.
+    private func holdScratch() -> UnsafeRawBufferPointer {
+        shard.propertyBuffer.hold(scratch)
+    }
+
+    private func findRoute(_ publication: inout Publication, alias: UInt16) throws(CodecError) -> Route {
+        if publication.topic.isEmpty {
+            // [MQTT-3.3.2-8]
+            guard version == .v5, alias != 0 else { throw CodecError(.topicNameInvalid, "an empty topic") }
+            guard let route = inboundAliases[alias] else { throw .protocolError("topic alias \(alias) is not set") }
+            publication.frame = UnsafeRawBufferPointer(start: nil, count: 0)
+            // The route is held by the alias table, and its bytes do not move.
+            publication.topic = route.topic.withUnsafeBytes { $0 }
+            shard.refresh(route)
+            return route
+        }
+        if let route = lastRoute, route.isTopic(publication.topic) {
+            shard.refresh(route)
+            if alias != 0 { inboundAliases[alias] = route }
+            return route
+        }
+        guard let route = shard.route(publication.topic) else {
+            throw CodecError(.topicNameInvalid, "topic name")
+        }
+        lastRoute = route
+        lastRouteMayPublish = true
+        if let authoriser { lastRouteMayPublish = ask(authoriser, route, retain: publication.retain) }
+        if alias != 0 { inboundAliases[alias] = route }
+        return route
+    }
+
+    @inline(__always)
+    private func mayPublish(_ route: Route, retain: Bool) -> Bool {
+        switch route.topicGuard {
+        case .none: break
+        case .reserved: return false
+        case .deviceWrite: if !origin.mayWriteDevices { return false }
+        }
+        guard let authoriser else { return true }
+        if route === lastRoute { return lastRouteMayPublish }
+        return ask(authoriser, route, retain: retain)
+    }
+
+    private func ask(_ authoriser: any Authoriser, _ route: Route, retain: Bool) -> Bool {
+        if let known = mayPublish[route.topic] { return known }
+        if mayPublish.count >= 1024 { mayPublish.removeAll() }
+        let answer = authoriser.mayPublish(Topic(unchecked: route.topic), retain: retain, client: identity)
+        mayPublish[route.topic] = answer
+        return answer
+    }
+}
+
+/// Memory for the properties of the message that a shard is handing on; holds one message's at a time.
+final class PropertyBuffer {
+    private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 8)
+
+    deinit { memory.deallocate() }
+
+    func hold(_ bytes: [UInt8]) -> UnsafeRawBufferPointer {
+        if bytes.count > memory.count {
+            memory.deallocate()
+            memory = .allocate(byteCount: bytes.count * 2, alignment: 8)
+        }
+        memory.copyBytes(from: bytes)
+        return UnsafeRawBufferPointer(rebasing: memory[..<bytes.count])
+    }
+}

@@ -1,0 +1,209 @@
+import Bus
+import Model
+import NIOCore
+
+/// What a listener tells about a connection that it has accepted.
+package struct ConnectionContext: Sendable {
+    /// `address:port`
+    package var peer: String
+    package var isLoopback: Bool
+    /// The listener's name.
+    package var listener: String
+    package var limits: ConnectionLimits
+    package var authenticator: any Authenticator
+
+    package init(
+        peer: String, isLoopback: Bool, listener: String, limits: ConnectionLimits, authenticator: any Authenticator
+    ) {
+        self.peer = peer
+        self.isLoopback = isLoopback
+        self.listener = listener
+        self.limits = limits
+        self.authenticator = authenticator
+    }
+}
+
+/// One network client's conversation: bytes in, bytes out through its transport. Confined to its shard's event loop.
+package final class Connection {
+    enum State {
+        case awaitingConnect
+        /// CONNECT has come; who it is and its session are being found out. Nothing more is read.
+        case connecting
+        case connected
+        case closed
+    }
+
+    let id: UInt64
+    unowned let shard: Shard
+    let transport: any Transport
+    let context: ConnectionContext
+    var state = State.awaitingConnect
+    var version = ProtocolVersion.v311
+    var session: Session?
+    var origin: Origin
+    var identity: ClientIdentity
+    var authoriser: (any Authoriser)?
+    var connectedAt = Timestamp(nanoseconds: 0)
+    var keepAliveSeconds = 0
+    /// When bytes last came; monotonic nanoseconds.
+    var lastReceived: Int64
+    /// Whether the client said goodbye, so that its will is not published.
+    var discardsWill = false
+    /// What is being set up between CONNECT and CONNACK.
+    var pendingConnect: PendingConnect?
+
+    // Output
+    var out = ByteBuffer()
+    var isDirty = false
+    /// False while the transport has more unsent than it likes.
+    package internal(set) var isWritable = true
+    /// Close after the next flush.
+    var closesAfterFlush = false
+    /// The client's Maximum Packet Size. MQTT 5.0, 3.1.2.11.4
+    var packetBytesMax = FixedHeader.remainingCountMax
+    var outboundAliases = OutboundAliases(countMax: 0)
+    var pendingAcknowledgements = RingQueue<PendingAcknowledgement>()
+
+    // Input
+    var lastRoute: Route?
+    var lastRouteMayPublish = true
+    var mayPublish: [Bytes: Bool] = [:]
+    var inboundAliases: [UInt16: Route] = [:]
+    var scratch: [UInt8] = []
+    var isReadPaused = false
+    /// Its CONNECT came, but the answer is late.
+    var isOverdue = false
+
+    init(id: UInt64, shard: Shard, transport: any Transport, context: ConnectionContext) {
+        self.id = id
+        self.shard = shard
+        self.transport = transport
+        self.context = context
+        origin = Origin(.client, clientID: "", peer: context.peer, mayWriteDevices: false)
+        identity = ClientIdentity(
+            clientID: "", peer: context.peer, isLoopback: context.isLoopback, listener: context.listener)
+        lastReceived = shard.now
+    }
+
+    /// Takes the whole packets at the start of `bytes` and returns how many bytes that was. The rest must be given
+    /// again, with what comes next, or when the transport is told to resume.
+    package func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
+        lastReceived = shard.refreshNow()
+        shard.counters.bytesReceived += UInt64(bytes.count)
+        var taken = 0
+        do throws(CodecError) {
+            while taken < bytes.count, state == .awaitingConnect || state == .connected {
+                if isReadPaused { break }
+                let left = UnsafeRawBufferPointer(rebasing: bytes[taken...])
+                guard let header = try FixedHeader.parse(left, packetBytesMax: context.limits.packetBytesMax) else { break }
+                if state == .awaitingConnect, header.type != .connect {
+                    throw .protocolError("first packet is not CONNECT")  // [MQTT-3.1.0-1]
+                }
+                guard left.count >= header.frameCount else { break }
+                shard.counters.packetsReceived += 1
+                try receive(header, UnsafeRawBufferPointer(rebasing: left[..<header.frameCount]))
+                taken += header.frameCount
+            }
+        } catch {
+            fail(error)
+            return bytes.count
+        }
+        if state == .closed { return bytes.count }
+        // What is left was counted now and comes again.
+        shard.counters.bytesReceived -= UInt64(bytes.count - taken)
+        return taken
+    }
+
+    private func receive(_ header: FixedHeader, _ frame: UnsafeRawBufferPointer) throws(CodecError) {
+        let body = UnsafeRawBufferPointer(rebasing: frame[header.headerCount...])
+        switch header.type {
+        case .publish: try receivePublish(header, frame, body)
+        case .puback, .pubrec, .pubrel, .pubcomp: try receiveAcknowledgement(header.type, body)
+        case .pingreq:
+            if !body.isEmpty { throw .malformed("PINGREQ with a body") }
+            write(frame: [0xD0, 0])
+        case .connect:
+            if state != .awaitingConnect { throw .protocolError("a second CONNECT") }  // [MQTT-3.1.0-2]
+            var reader = FieldReader(body)
+            receiveConnect(try ConnectPacket(&reader))
+        case .subscribe:
+            var reader = FieldReader(body)
+            receiveSubscribe(try SubscribePacket(&reader, version: version))
+        case .unsubscribe:
+            var reader = FieldReader(body)
+            receiveUnsubscribe(try UnsubscribePacket(&reader, version: version))
+        case .disconnect:
+            var reader = FieldReader(body)
+            try receiveDisconnect(try ReasonPacket(&reader, version: version, type: .disconnect))
+        case .auth:
+            var reader = FieldReader(body)
+            _ = try ReasonPacket(&reader, version: version, type: .auth)
+            throw .protocolError("AUTH without an authentication method")
+        case .connack, .suback, .unsuback, .pingresp: throw .protocolError("a packet that only servers send")
+        }
+    }
+
+    private func receiveDisconnect(_ packet: ReasonPacket) throws(CodecError) {
+        guard let session else { return }
+        if let expiry = packet.properties.sessionExpiryInterval {
+            // [MQTT-3.14.2-2]
+            if session.expirySeconds == 0, expiry > 0 { throw .protocolError("session expiry after none at CONNECT") }
+            session.expirySeconds = min(expiry, shard.limits.sessionExpirySecondsMax)
+        }
+        discardsWill = packet.reason == .success
+        close()
+    }
+
+    // MARK: Ending
+
+    /// Refuses what the client sent: says why where the version can, and closes. MQTT 5.0, 4.13
+    func fail(_ error: CodecError) {
+        shard.counters.protocolErrors += 1
+        if state == .connected {
+            disconnect(error.reason)
+        } else {
+            if error.reason == .unsupportedProtocolVersion {
+                // The version is not known; 3.1.1's form is understood by all. [MQTT-3.1.2-2]
+                write(frame: ConnackPacket(reason: error.reason).encoded(.v311))
+            }
+            close()
+        }
+    }
+
+    /// Tells the client why and closes.
+    func disconnect(_ reason: ReasonCode) {
+        if state == .connected, version == .v5 { write(frame: ReasonPacket(reason: reason).encoded(.disconnect, .v5)) }
+        close()
+    }
+
+    /// Closes after what was written has been sent. The session is told when the turn ends.
+    func close() {
+        guard state != .closed else { return }
+        state = .closed
+        closesAfterFlush = true
+        shard.markDirty(self)
+        shard.closing.append(self)
+    }
+
+    /// The transport has gone, for whatever reason.
+    package func transportClosed() {
+        closesAfterFlush = false
+        isWritable = false
+        if state != .closed {
+            state = .closed
+            shard.closing.append(self)
+            shard.markTurn()
+        }
+    }
+
+    /// The transport takes more, or does not for now.
+    package func transportWritable(_ writable: Bool) {
+        isWritable = writable
+        guard writable, state == .connected else { return }
+        session?.pump()
+        if out.readableBytes > 0 { shard.markDirty(self) }
+    }
+
+    /// Whether bytes wait that the transport should give again.
+    package var isReading: Bool { (state == .awaitingConnect || state == .connected) && !isReadPaused }
+}

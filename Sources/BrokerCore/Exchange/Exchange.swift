@@ -1,0 +1,99 @@
+package import Bus
+package import Model
+package import NIOCore
+import Synchronization
+
+/// The broker without sockets: its shards, one on each event loop, and the bus that everyone inside the process uses.
+package final class Exchange: Bus {
+    package let shards: [Shard]
+    package let limits: ExchangeLimits
+    package let time: any TimeSource
+    let startedAt: Timestamp
+    /// Client, subscription and hand-over counts for `$SYS`.
+    let clientsMaximum = Atomic<Int>(0)
+    let averages = Mutex(LoadAverages())
+    private let nextShard = Atomic<Int>(0)
+    private let isStarted = Atomic<Bool>(false)
+
+    /// One shard for each of `loops`, 64 at most. `makeLog` gives the log of a shard by its index.
+    package init(
+        loops: [any EventLoop], limits: ExchangeLimits = ExchangeLimits(), time: any TimeSource = SystemTime(),
+        random: any RandomSource = SystemRandom(), makeLog: (Int) -> any DurabilityLog = { _ in ImmediateLog() }
+    ) {
+        let hash = TopicHash(seed: random.next())
+        let used = Array(loops.prefix(64))
+        self.limits = limits
+        self.time = time
+        startedAt = time.now()
+        shards = used.indices.map { index in
+            Shard(
+                index: index, count: used.count, loop: used[index], limits: limits, time: time, random: random,
+                hash: hash, log: makeLog(index))
+        }
+        for shard in shards { shard.peers = shards }
+    }
+
+    /// Starts the clockwork: keep alive, expiry, `$SYS`. Idempotent.
+    package func start() {
+        guard !isStarted.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        for shard in shards {
+            shard.loop.execute {
+                shard.tickTask = shard.loop.scheduleRepeatedTask(
+                    initialDelay: .milliseconds(500), delay: .milliseconds(500)
+                ) { _ in shard.tick() }
+            }
+        }
+        startSystemTopics()
+    }
+
+    /// Tells every client that the server goes and closes their connections. Publishes no wills of those who stay
+    /// subscribed elsewhere: a stop is not the clients' doing, but they are gone all the same, so wills do go out.
+    package func stop() async {
+        for shard in shards {
+            await shard.run { shard in
+                shard.tickTask?.cancel()
+                shard.tickTask = nil
+                for connection in shard.connections.values { connection.disconnect(.serverShuttingDown) }
+            }
+        }
+    }
+
+    /// The shard on an event loop.
+    package func shard(on loop: any EventLoop) -> Shard? { shards.first { $0.loop === loop } }
+
+    private func takeShard() -> Shard {
+        shards[Int(UInt(bitPattern: nextShard.add(1, ordering: .relaxed).oldValue) % UInt(shards.count))]
+    }
+
+    // MARK: Bus
+
+    package func publisher(_ origin: Origin) -> any BusPublisher {
+        ComponentPublisher(shard: takeShard(), messagesMax: limits.mailboxMax)
+    }
+
+    package func subscribe(
+        _ filters: [TopicFilter], name: String, options: SubscribeOptions,
+        deliver: @escaping @Sendable ([Message]) -> Void
+    ) async throws -> any BusSubscription {
+        if let shared = filters.first(where: { $0.shareName != nil }) {
+            throw Problem(
+                "bus.shared_filter", "component \"\(name)\" cannot subscribe to \"\(shared.text)\": shared subscriptions are for network clients",
+                ["name": name, "filter": shared.text])
+        }
+        let shard = takeShard()
+        let component = ComponentSubscription(
+            name: name, samplesOnly: options.samplesOnly, shard: shard, deliver: deliver)
+        let handle = ComponentSubscriptionHandle(component: component, shard: shard)
+        await handle.apply(filters, wantsRetained: options.wantsRetained)
+        return handle
+    }
+}
+
+extension Shard {
+    /// Runs `body` on the shard's event loop and returns what it returns.
+    package func run<T: Sendable>(_ body: @escaping @Sendable (Shard) -> T) async -> T {
+        await withCheckedContinuation { continuation in
+            loop.execute { continuation.resume(returning: body(self)) }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+import Bus
+import Model
+
+extension Shard {
+    /// The subscribers of a topic that a client sent; nil if the bytes are not a topic's.
+    @inline(__always)
+    func route(_ topic: UnsafeRawBufferPointer) -> Route? {
+        let topicHash = hash(topic)
+        if let route = routes.find(topic, hash: topicHash) {
+            refresh(route)
+            return route
+        }
+        guard PublishFrame.isTopicName(topic), SubscriptionTree.levelCount(topic) <= limits.topicLevelsMax else {
+            return nil
+        }
+        return makeRoute(Bytes(copying: topic), topicHash)
+    }
+
+    /// The subscribers of a topic that was checked before.
+    func route(known topic: Bytes) -> Route {
+        let topicHash = topic.withUnsafeBytes { hash($0) }
+        if let route = topic.withUnsafeBytes({ routes.find($0, hash: topicHash) }) {
+            refresh(route)
+            return route
+        }
+        return makeRoute(topic, topicHash)
+    }
+
+    private func makeRoute(_ topic: Bytes, _ topicHash: UInt64) -> Route {
+        let places = topic.withUnsafeBytes { generations.places(of: $0, hash: topicHash) }
+        let route = Route(topic: topic, hash: topicHash, places: places)
+        routes.insert(route)
+        resolve(route)
+        return route
+    }
+
+    /// Makes sure that the route says what the tree says.
+    @inline(__always)
+    func refresh(_ route: Route) {
+        if route.epoch == generations.epoch { return }
+        if route.epoch != 0, route.sum == generations.sum(route.places) {
+            route.epoch = generations.epoch
+            return
+        }
+        resolve(route)
+    }
+
+    private func resolve(_ route: Route) {
+        counters.routesResolved += 1
+        route.targets.removeAll(keepingCapacity: true)
+        route.components.removeAll(keepingCapacity: true)
+        route.groups.removeAll(keepingCapacity: true)
+        route.sampleComponents.removeAll(keepingCapacity: true)
+        route.shards = 0
+        route.sampleShards = 0
+        tree.forEachMatch(route.topic) { set in
+            for subscription in set.sessions {
+                route.targets.append(
+                    RouteTarget(
+                        session: subscription.session, subscriptionID: subscription.subscriptionID,
+                        options: subscription.options))
+            }
+            // A component gets a message once, however many of its filters match.
+            for component in set.components {
+                if component.samplesOnly {
+                    if !route.sampleComponents.contains(where: { $0 === component }) {
+                        route.sampleComponents.append(component)
+                    }
+                } else if !route.components.contains(where: { $0 === component }) {
+                    route.components.append(component)
+                }
+            }
+            route.groups.append(contentsOf: set.groups)
+            route.shards |= set.shards
+            route.sampleShards |= set.sampleShards
+        }
+        route.sum = generations.sum(route.places)
+        route.epoch = generations.epoch
+    }
+
+    /// A message that was published on this shard, to everyone who wants it.
+    func publish(_ publication: inout Publication, _ route: Route) -> ReasonCode {
+        let isTyped = publication.message?.payload.isTyped ?? false
+        deliver(&publication, route, isTyped: isTyped)
+        var bits = isTyped ? route.shards | route.sampleShards : route.shards
+        if bits != 0 {
+            let stored = publication.store(self)
+            while bits != 0 {
+                post(bits.trailingZeroBitCount, .publish(stored))
+                bits &= bits - 1
+            }
+        }
+        if publication.retain { retain(publication.store(self), route) }
+        if route.hasSubscribers { return .success }
+        let hasRecorder = isTyped && (route.sampleShards != 0 || !route.sampleComponents.isEmpty)
+        return hasRecorder ? .success : .noMatchingSubscribers
+    }
+
+    /// To the subscribers of this shard.
+    @inline(__always)
+    func deliver(_ publication: inout Publication, _ route: Route, isTyped: Bool) {
+        route.targets.withUnsafeBufferPointer { targets in
+            for target in targets {
+                target.session.deliver(
+                    &publication, options: target.options, subscriptionID: target.subscriptionID)
+            }
+        }
+        if !route.components.isEmpty || (isTyped && !route.sampleComponents.isEmpty) {
+            let message = publication.message ?? publication.store(self).message(retain: false, now: now)
+            deliverToComponents(message, route, isTyped: isTyped)
+        }
+        for group in route.groups { dispatch(&publication, group) }
+    }
+
+    private func deliverToComponents(_ message: Message, _ route: Route, isTyped: Bool) {
+        for component in route.components { component.append(message, on: self) }
+        counters.internalDelivered += UInt64(route.components.count)
+        guard isTyped else { return }
+        for component in route.sampleComponents { component.append(message, on: self) }
+        counters.internalDelivered += UInt64(route.sampleComponents.count)
+    }
+
+    private func retain(_ stored: StoredMessage, _ route: Route) {
+        let target = owner(route.hash)
+        if target == index { keepRetained(stored) } else { post(target, .retain(stored)) }
+    }
+
+    func keepRetained(_ stored: StoredMessage) {
+        if !retained.set(stored, countMax: limits.retainedMax / max(1, peers.count)) { counters.retainedRefused += 1 }
+        _ = log.append(.retained(stored))
+    }
+
+    /// A message from inside the process.
+    func publish(_ message: Message) -> PublishOutcome {
+        counters.internalReceived += 1
+        let route = route(known: message.topic.utf8)
+        let needsBytes = !route.targets.isEmpty || !route.groups.isEmpty
+        let reason =
+            needsBytes
+            ? message.payload.bytes.withUnsafeBytes { publish(message, payload: $0, route) }
+            : publish(message, payload: UnsafeRawBufferPointer(start: nil, count: 0), route)
+        return reason == .success ? .accepted : .noSubscribers
+    }
+
+    private func publish(_ message: Message, payload: UnsafeRawBufferPointer, _ route: Route) -> ReasonCode {
+        var stored: StoredMessage?
+        if message.properties != nil { stored = StoredMessage(message, now: now) }
+        let properties = stored?.wireProperties ?? Bytes()
+        return properties.withUnsafeBytes { properties in
+            route.topic.withUnsafeBytes { topic in
+                var publication = Publication(
+                    topic: topic, topicHash: route.hash, payload: payload, properties: properties,
+                    qos: message.qos.rawValue, retain: message.retain, expiresAt: stored?.expiresAt ?? .max,
+                    origin: message.origin, frame: UnsafeRawBufferPointer(start: nil, count: 0), stored: stored,
+                    message: message)
+                return publish(&publication, route)
+            }
+        }
+    }
+
+    /// A message from another shard.
+    func deliver(fromPeer stored: StoredMessage) {
+        if stored.expiresAt <= now {
+            counters.expired += 1
+            return
+        }
+        let route = route(known: stored.topic)
+        let isTyped = stored.payload.isTyped
+        if route.targets.isEmpty, route.groups.isEmpty {
+            // Nobody here needs the bytes: samples stay unencoded.
+            if !route.components.isEmpty || isTyped {
+                deliverToComponents(stored.message(retain: false, now: now), route, isTyped: isTyped)
+            }
+            return
+        }
+        Publication.with(stored, hash: route.hash) { deliver(&$0, route, isTyped: isTyped) }
+    }
+}
+
+extension Payload {
+    @inline(__always)
+    var isTyped: Bool {
+        if case .samples = self { return true }
+        return false
+    }
+}

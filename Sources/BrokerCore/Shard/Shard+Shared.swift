@@ -1,0 +1,113 @@
+import Bus
+import Model
+
+/// Shared subscriptions: a group lives on the shard that owns its name, its members wherever they are connected.
+extension Shard {
+    // MARK: At a member's shard
+
+    func join(
+        _ session: Session, _ subscription: Subscription, _ key: SharedGroupKey, installed: @escaping () -> Void
+    ) {
+        let member = SharedGroup.Member(
+            clientID: session.clientID, shard: index, options: subscription.options,
+            subscriptionID: subscription.subscriptionID, isOnline: session.connection != nil)
+        let token = makeSerial()
+        awaiting[token] = { _ in installed() }
+        post(key.owner, .join(GroupJoin(group: key, member: member, token: token)))
+    }
+
+    func setGroupsOnline(_ session: Session, _ isOnline: Bool) {
+        for subscription in session.subscriptions.values {
+            guard let key = subscription.groupKey else { continue }
+            post(key.owner, .online(key, clientID: session.clientID, isOnline))
+        }
+    }
+
+    /// Gives what a leaving member has not acknowledged back to its groups. [MQTT-4.8.2-4]
+    func giveBackShared(_ session: Session) {
+        guard session.subscriptions.values.contains(where: { $0.groupKey != nil }) else { return }
+        for queued in session.takeShared() {
+            guard let key = queued.group else { continue }
+            post(key.owner, .giveBack(SharedDelivery(group: key, clientID: session.clientID, queued: queued)))
+        }
+    }
+
+    func deliverShared(_ delivery: SharedDelivery) {
+        guard let session = sessions[delivery.clientID],
+            let subscription = session.subscriptions[delivery.group.text]
+        else {
+            // It has left meanwhile, and its farewell is on its way to the owner.
+            post(delivery.group.owner, .giveBack(delivery))
+            return
+        }
+        let topicHash = delivery.queued.message.topic.withUnsafeBytes { hash($0) }
+        Publication.with(delivery.queued.message, hash: topicHash) { publication in
+            session.deliver(
+                &publication, options: subscription.options, subscriptionID: subscription.subscriptionID,
+                group: delivery.group)
+        }
+    }
+
+    // MARK: At the owner
+
+    func ownerJoin(_ join: GroupJoin, from sender: Int) {
+        let (key, token) = (join.group, join.token)
+        if let group = groups[key.text] {
+            group.join(join.member)
+            changed(Bytes(key.pattern))
+            post(sender, .joined(token: token))
+            return
+        }
+        let group = SharedGroup(key: key)
+        group.join(join.member)
+        groups[key.text] = group
+        let pattern = Bytes(key.pattern)
+        tree.subscribers(of: pattern, create: true)?.groups.append(group)
+        changed(pattern)
+        addInterest(InterestKey(filter: key.pattern)) { [self] in postLate(sender, .joined(token: token)) }
+    }
+
+    func ownerLeave(_ key: SharedGroupKey, clientID: String, shard: Int) {
+        guard let group = groups[key.text] else { return }
+        group.leave(clientID: clientID, shard: shard)
+        guard group.members.isEmpty else { return }
+        groups[key.text] = nil
+        let pattern = Bytes(key.pattern)
+        tree.subscribers(of: pattern, create: false)?.groups.removeAll { $0 === group }
+        forget(pattern)
+        removeInterest(InterestKey(filter: key.pattern))
+    }
+
+    /// Gives a message to the member whose turn it is.
+    func dispatch(_ publication: inout Publication, _ group: SharedGroup) {
+        guard let member = group.next(qos: publication.qos) else {
+            counters.dropped += 1
+            return
+        }
+        if member.shard == index, let session = sessions[member.clientID] {
+            session.deliver(
+                &publication, options: member.options, subscriptionID: member.subscriptionID, group: group.key)
+        } else {
+            let queued = QueuedMessage(
+                message: publication.store(self), group: group.key, subscriptionID: member.subscriptionID,
+                flags: min(publication.qos, member.options.qosValue))
+            post(
+                member.shard, .shared(SharedDelivery(group: group.key, clientID: member.clientID, queued: queued)))
+        }
+    }
+
+    /// A member did not take the message; the next one gets it.
+    func redispatch(_ delivery: SharedDelivery) {
+        guard let group = groups[delivery.group.text] else {
+            counters.dropped += 1
+            return
+        }
+        let message = delivery.queued.message
+        if message.expiresAt <= now {
+            counters.expired += 1
+            return
+        }
+        let topicHash = message.topic.withUnsafeBytes { hash($0) }
+        Publication.with(message, hash: topicHash) { dispatch(&$0, group) }
+    }
+}

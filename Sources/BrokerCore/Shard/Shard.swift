@@ -1,0 +1,266 @@
+import Bus
+import Model
+package import NIOCore
+import Synchronization
+
+/// One event loop's part of the broker: its connections, their sessions, the tree of their filters, and what it owns
+/// by hash. Everything in it is touched on its event loop only.
+package final class Shard: @unchecked Sendable {
+    package let index: Int
+    package let loop: any EventLoop
+    let limits: ExchangeLimits
+    let time: any TimeSource
+    let random: any RandomSource
+    let hash: TopicHash
+    let log: any DurabilityLog
+    /// All shards, this one included, by index. Set once before anything runs.
+    var peers: [Shard] = []
+
+    // Topics
+    let tree = SubscriptionTree()
+    var routes: RouteCache
+    var generations: TopicGenerations
+    let retained = RetainedStore()
+    var interests: [InterestKey: Interest] = [:]
+    var groups: [String: SharedGroup] = [:]
+    let propertyBuffer = PropertyBuffer()
+
+    // Clients
+    var connections: [UInt64: Connection] = [:]
+    var sessions: [String: Session] = [:]
+    /// Of the client ids that this shard owns: where their sessions are.
+    var holders: [String: Holder] = [:]
+    var components: [ObjectIdentifier: ComponentSubscription] = [:]
+    private var nextSerial: UInt64 = 1
+    /// What to do when another shard has answered.
+    var awaiting: [UInt64: (ShardMessage) -> Void] = [:]
+
+    // The turn
+    private var isTurnMarked = false
+    private var dirty: ContiguousArray<Connection> = []
+    var closing: [Connection] = []
+    var dirtyComponents: [ComponentSubscription] = []
+    /// Sessions that ended in this turn, kept until nothing can point to them any more.
+    var ended: [Session] = []
+    private var outboxes: [ContiguousArray<ShardMessage>]
+    /// Answers that must not overtake what this turn sends to third shards.
+    private var lateOutboxes: [ContiguousArray<ShardMessage>]
+    var awaitsLog: Set<UInt64> = []
+    private var turnTask: @Sendable () -> Void = {}
+
+    // Backpressure
+    /// Messages under way to this shard.
+    let arriving = Atomic<Int>(0)
+    var isCongested = false
+    var paused: [Connection] = []
+    var waitingPublishers: [ComponentPublisher] = []
+
+    var timers = DeadlineHeap()
+    var tickTask: RepeatedTask?
+    package internal(set) var counters = ShardCounters()
+    /// Monotonic nanoseconds, as of the last bytes or turn.
+    private(set) var now: Int64
+    private var wall: Timestamp?
+
+    init(
+        index: Int, count: Int, loop: any EventLoop, limits: ExchangeLimits, time: any TimeSource,
+        random: any RandomSource, hash: TopicHash, log: any DurabilityLog
+    ) {
+        self.index = index
+        self.loop = loop
+        self.limits = limits
+        self.time = time
+        self.random = random
+        self.hash = hash
+        self.log = log
+        routes = RouteCache(countMax: limits.routeCacheMax)
+        generations = TopicGenerations(hash: hash)
+        outboxes = Array(repeating: [], count: count)
+        lateOutboxes = Array(repeating: [], count: count)
+        now = time.monotonicNanoseconds()
+        turnTask = { [weak self] in self?.endTurn() }
+        log.onDurable = { [weak self] in self?.logAdvanced() }
+    }
+
+    func refreshNow() -> Int64 {
+        now = time.monotonicNanoseconds()
+        return now
+    }
+
+    /// The wall clock, read once in a turn.
+    var wallTime: Timestamp {
+        if let wall { return wall }
+        let time = time.now()
+        wall = time
+        return time
+    }
+
+    func makeSerial() -> UInt64 {
+        nextSerial += 1
+        return nextSerial << 8 | UInt64(index)
+    }
+
+    func makeClientID() -> String {
+        let digits = String(random.next(), radix: 36) + String(random.next(), radix: 36)
+        return "auto-" + digits
+    }
+
+    /// The shard that owns a client id, a shared group or a retained topic.
+    @inline(__always)
+    func owner(_ hash: UInt64) -> Int { peers.count == 1 ? 0 : Int((hash >> 32) % UInt64(peers.count)) }
+
+    // MARK: Connections
+
+    /// A listener has accepted a connection on this shard's event loop.
+    package func accept(_ transport: any Transport, _ context: ConnectionContext) -> Connection {
+        _ = refreshNow()
+        let connection = Connection(id: makeSerial(), shard: self, transport: transport, context: context)
+        connections[connection.id] = connection
+        timers.insert(now &+ Int64(context.limits.connectSeconds) * 1_000_000_000, .connection(connection.id))
+        return connection
+    }
+
+    // MARK: The turn
+
+    /// Asks for `endTurn` when the loop has handled what is ready now.
+    @inline(__always)
+    func markTurn() {
+        guard !isTurnMarked else { return }
+        isTurnMarked = true
+        loop.execute(turnTask)
+    }
+
+    @inline(__always)
+    func markDirty(_ connection: Connection) {
+        guard !connection.isDirty else { return }
+        connection.isDirty = true
+        dirty.append(connection)
+        markTurn()
+    }
+
+    /// Sends what the turn has gathered: one write per connection, one batch per shard and component.
+    private func endTurn() {
+        isTurnMarked = false
+        wall = nil
+        _ = refreshNow()
+        var rounds = 0
+        // Ending connections may publish wills, which make others dirty.
+        while !closing.isEmpty, rounds < 64 {
+            let list = closing
+            closing = []
+            for connection in list { ended(connection) }
+            rounds += 1
+        }
+        let batches = dirtyComponents
+        dirtyComponents.removeAll(keepingCapacity: true)
+        for component in batches { component.flush() }
+        var index = 0
+        while index < dirty.count {
+            let connection = dirty[index]
+            connection.isDirty = false
+            if connection.isWritable || connection.closesAfterFlush { connection.flush() }
+            if connection.closesAfterFlush {
+                connection.closesAfterFlush = false
+                connection.transport.close()
+            }
+            index += 1
+        }
+        dirty.removeAll(keepingCapacity: dirty.count < 4096)
+        flushOutboxes()
+        ended.removeAll()
+        if !closing.isEmpty || !dirty.isEmpty { markTurn() }
+    }
+
+    private func logAdvanced() {
+        let waiting = awaitsLog
+        awaitsLog.removeAll()
+        for id in waiting {
+            guard let connection = connections[id] else { continue }
+            connection.logAdvanced()
+            if !connection.pendingAcknowledgements.isEmpty { awaitsLog.insert(id) }
+        }
+    }
+
+    // MARK: Other shards
+
+    /// Puts a message into the batch for a shard; one to this shard itself is handled at once.
+    func post(_ target: Int, _ message: ShardMessage) {
+        if target == index {
+            receive(message, from: index)
+        } else {
+            outboxes[target].append(message)
+            markTurn()
+        }
+    }
+
+    func postLate(_ target: Int, _ message: ShardMessage) {
+        if target == index {
+            receive(message, from: index)
+        } else {
+            lateOutboxes[target].append(message)
+            markTurn()
+        }
+    }
+
+    private func flushOutboxes() {
+        guard peers.count > 1 else { return }
+        for target in outboxes.indices where !outboxes[target].isEmpty {
+            handOver(outboxes[target], to: peers[target])
+            outboxes[target] = []
+        }
+        for target in lateOutboxes.indices where !lateOutboxes[target].isEmpty {
+            handOver(lateOutboxes[target], to: peers[target])
+            lateOutboxes[target] = []
+        }
+    }
+
+    private func handOver(_ batch: ContiguousArray<ShardMessage>, to peer: Shard) {
+        counters.handedOver += UInt64(batch.count)
+        counters.handOverBatches += 1
+        let waiting = peer.arriving.add(batch.count, ordering: .relaxed).newValue
+        peer.loop.execute { [index] in peer.receive(batch, from: index) }
+        if waiting > limits.handOverMax { becomeCongested() }
+    }
+
+    private func receive(_ batch: ContiguousArray<ShardMessage>, from sender: Int) {
+        arriving.subtract(batch.count, ordering: .relaxed)
+        _ = refreshNow()
+        for message in batch { receive(message, from: sender) }
+    }
+
+    // MARK: Backpressure
+
+    /// Another shard is behind: publishers of this one wait.
+    private func becomeCongested() {
+        guard !isCongested else { return }
+        isCongested = true
+        counters.congestions += 1
+        loop.scheduleTask(in: .milliseconds(1)) { [weak self] in self?.checkCongestion() }
+    }
+
+    private func checkCongestion() {
+        let isBehind = peers.contains { $0 !== self && $0.arriving.load(ordering: .relaxed) > limits.handOverMax / 2 }
+        if isBehind {
+            loop.scheduleTask(in: .milliseconds(1)) { [weak self] in self?.checkCongestion() }
+            return
+        }
+        isCongested = false
+        let connections = paused
+        paused = []
+        for connection in connections {
+            connection.isReadPaused = false
+            connection.transport.setReading(true)
+            connection.transport.resume()
+        }
+        let publishers = waitingPublishers
+        waitingPublishers = []
+        for publisher in publishers { publisher.drain(on: self) }
+    }
+
+    func pause(_ connection: Connection) {
+        guard !connection.isReadPaused else { return }
+        connection.isReadPaused = true
+        connection.transport.setReading(false)
+        paused.append(connection)
+    }
+}

@@ -1,0 +1,91 @@
+/// A connection that asks for its client's session.
+final class Claim: Sendable {
+    let clientID: String
+    let connectionID: UInt64
+    /// The connection's shard.
+    let shard: Int
+    let cleanStart: Bool
+
+    init(clientID: String, connectionID: UInt64, shard: Int, cleanStart: Bool) {
+        self.clientID = clientID
+        self.connectionID = connectionID
+        self.shard = shard
+        self.cleanStart = cleanStart
+    }
+}
+
+/// A message of a shared subscription on its way between the group's owner and a member's shard.
+final class SharedDelivery: Sendable {
+    let group: SharedGroupKey
+    let clientID: String
+    let queued: QueuedMessage
+
+    init(group: SharedGroupKey, clientID: String, queued: QueuedMessage) {
+        self.group = group
+        self.clientID = clientID
+        self.queued = queued
+    }
+}
+
+/// A member that joins a shared subscription.
+final class GroupJoin: Sendable {
+    let group: SharedGroupKey
+    let member: SharedGroup.Member
+    let token: UInt64
+
+    init(group: SharedGroupKey, member: SharedGroup.Member, token: UInt64) {
+        self.group = group
+        self.member = member
+        self.token = token
+    }
+}
+
+/// What a shard finds in a snapshot on its way.
+final class MovingSession: Sendable {
+    let claim: Claim
+    let snapshot: SessionSnapshot
+    init(claim: Claim, snapshot: SessionSnapshot) {
+        self.claim = claim
+        self.snapshot = snapshot
+    }
+}
+
+/// What shards tell each other. Between two shards the order is kept.
+enum ShardMessage: Sendable {
+    /// For the receiver's own subscribers.
+    case publish(StoredMessage)
+    /// For the receiver's retained store.
+    case retain(StoredMessage)
+
+    // Filters that a shard wants.
+    case wants(InterestKey, token: UInt64)
+    case wantsNoMore(InterestKey)
+    case installed(InterestKey, token: UInt64)
+
+    // Retained messages for a new subscription.
+    case findRetained(filter: String, token: UInt64)
+    case foundRetained([StoredMessage], token: UInt64)
+
+    // Who has a client's session. The owner of the client id is asked by `claim`; `granted` ends the search.
+    case claim(Claim)
+    case refused(Claim)
+    case granted(Claim)
+    case surrender(Claim)
+    /// The holder's answer to `surrender`: install these subscriptions, then say `handOver`.
+    case prepare(MovingSession)
+    case handOver(Claim)
+    case arrived(MovingSession)
+    case settled(clientID: String, isHeld: Bool)
+    case released(clientID: String)
+
+    // Shared subscriptions, at the group's owner.
+    case join(GroupJoin)
+    case joined(token: UInt64)
+    case leave(SharedGroupKey, clientID: String)
+    case online(SharedGroupKey, clientID: String, Bool)
+    case giveBack(SharedDelivery)
+    /// To the member's shard.
+    case shared(SharedDelivery)
+
+    case kick(clientID: String)
+}
