@@ -94,7 +94,7 @@ final class NodeParts: Sendable {
     func subscribe() async throws {
         let recorder = recorder
         let alarmBook = alarmBook
-        let everything = try await exchange.subscribe([TopicFilter("#")], name: "historian", options: SubscribeOptions()) {
+        let everything = try await exchange.subscribe([TopicFilter("#")], name: "historian", options: SubscribeOptions(samplesOnly: true)) {
             recorder.deliver($0)
         }
         let alarms = try await exchange.subscribe(
