@@ -61,7 +61,7 @@ export function number(value, digits = 0) {
 export function compact(value) {
   if (value === null || value === undefined) return "–";
   if (Math.abs(value) < 10000) return number(value, Math.abs(value) < 10 ? 1 : 0);
-  return formatter(Intl.NumberFormat, { notation: "compact", maximumFractionDigits: 1 }).format(value);
+  return formatter(Intl.NumberFormat, { notation: "compact", maximumSignificantDigits: 3 }).format(value).replace("m", "M");
 }
 
 export function percent(fraction) {

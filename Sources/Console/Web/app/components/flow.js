@@ -73,7 +73,7 @@ export const Flow = defineComponent({
       return html`<a class=${["flow-node", kind, "at-" + id]} key=${id} href=${pages[id]} data-node=${id} data-test=${"flow-" + id} data-state=${node.state} data-rate=${node.ratePerSecond}>
         <span class="flow-title">${icon(icons[id], 17)}${t("flow." + id)}${kind === "good" ? null : html`<span class=${["flow-mark", kind]} title=${t("flow.state." + node.state)}>${icon(kind === "bad" ? "error" : "warn", 16)}</span>`}</span>
         <span class="flow-rate num">${compact(node.ratePerSecond)}<small>${t("flow.unit." + node.unit)}</small></span>
-        ${sparkline(properties.history?.[id] ?? [], { width: 160, height: 26, colour: "var(--flow)" })}
+        ${sparkline(properties.history?.[id] ?? [], { width: 160, height: 26, colour: "var(--flow)", fromZero: true })}
         <span class="flow-fact">${properties.facts?.[id]}${node.dropped > 0 ? html`<span class="flow-dropped">${t("flow.dropped", { n: number(node.dropped) })}</span>` : null}</span>
       </a>`;
     };

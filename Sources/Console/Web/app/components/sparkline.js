@@ -2,12 +2,12 @@
 
 import { html } from "../html.js";
 
-/** `points`: [[x, y], ...] in order; null y breaks the line. */
-export function sparkline(points, { width = 120, height = 32, colour = "var(--accent)", fill = true, label } = {}) {
+/** `points`: [[x, y], ...] in order; null y breaks the line. `fromZero` keeps small changes small. */
+export function sparkline(points, { width = 120, height = 32, colour = "var(--accent)", fill = true, fromZero = false, label } = {}) {
   const known = points.filter(([, y]) => Number.isFinite(y));
   if (known.length < 2) return html`<svg class="sparkline" viewBox=${`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true"></svg>`;
   const [x0, x1] = [points[0][0], points[points.length - 1][0]];
-  let [low, high] = [Infinity, -Infinity];
+  let [low, high] = fromZero ? [0, 0] : [Infinity, -Infinity];
   for (const [, y] of known) { low = Math.min(low, y); high = Math.max(high, y); }
   const span = high - low || Math.abs(high) * 0.1 || 1;
   const middle = high === low ? 0.5 : 0;

@@ -8,7 +8,7 @@ import { isNarrow } from "../state.js";
 const OVERSCAN_ROWS = 8;
 
 /**
- * `columns`: `{key, label, width?, right?, narrow?: false, sort?: (row) => any, cell: (row) => node}`; `narrow: false` hides it on telephones.
+ * `columns`: `{key, label, width?, narrowWidth?, right?, narrow?: false, sort?: (row) => any, cell: (row) => node}`; `narrow: false` hides it on telephones.
  * `rows`: array; `rowKey(row)`; `rowProperties(row)`: attributes of its <tr>; `onPick(row)` makes rows clickable.
  * Emits `visible` with the rows on screen whenever they change.
  */
@@ -77,12 +77,18 @@ export const DataTable = defineComponent({
 
     return () => html`<div class="table-scroll" ref=${box} @scroll=${scroll} data-test=${properties.test}>
       <table class="table" aria-label=${properties.label} aria-rowcount=${sorted.value.length + 1}>
-        <colgroup>${columns.value.map((column) => html`<col key=${column.key} style=${column.width ? { width: column.width } : {}} />`)}</colgroup>
+        <colgroup>${columns.value.map((column) => html`<col key=${column.key} style=${widthOf(column)} />`)}</colgroup>
         <thead><tr aria-rowindex="1">${columns.value.map(head)}</tr></thead>
         <tbody>${spacer(range.value[0])}${visible.value.map(body)}${spacer(sorted.value.length - range.value[1])}</tbody>
       </table></div>`;
   },
 });
+
+// On a telephone shares of the width make no sense: the first column takes what the others leave.
+function widthOf(column) {
+  const width = isNarrow.value ? column.narrowWidth ?? (column.width?.endsWith("%") ? undefined : column.width) : column.width;
+  return width ? { width } : {};
+}
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 function compare(a, b) {

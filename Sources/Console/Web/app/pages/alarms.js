@@ -15,6 +15,7 @@ const MESSAGES_MAX = 200;
 const severities = { critical: 0, high: 1, urgent: 1, error: 1, medium: 2, warning: 2, low: 3, info: 4 };
 const isActive = (alarm) => !/^(normal|cleared|inactive|returned$)/i.test(alarm.state ?? "");
 const stateBadgeKind = (state) => (/^(active|raised|unack|alarm)/i.test(state) ? "bad" : /^(ack|returned|rtn|latched)/i.test(state) ? "warn" : "");
+const severityText = (severity) => (!severity ? "–" : hasText("alarms.severities." + severity) ? t("alarms.severities." + severity) : severity);
 const stateText = (state) => (hasText("alarms.states." + state) ? t("alarms.states." + state) : state);
 
 /** The message's text: the JSON's members on one line, or the text as it came. */
@@ -56,10 +57,10 @@ export default defineComponent({
       return alarms.value.filter((alarm) => !wanted || `${alarm.name} ${alarm.device ?? ""} ${alarm.message ?? ""}`.toLowerCase().includes(wanted));
     });
     const columns = computed(() => [
-      { key: "severity", label: t("alarms.severity"), width: isNarrow.value ? "88px" : "130px", sort: (alarm) => severities[alarm.severity] ?? 5,
-        cell: (alarm) => html`<span class=${["severity", alarm.severity]}><i></i>${alarm.severity ? (hasText("alarms.severities." + alarm.severity) ? t("alarms.severities." + alarm.severity) : alarm.severity) : "–"}</span>` },
-      { key: "name", label: t("alarms.name"), width: isNarrow.value ? "auto" : "22%", sort: (alarm) => alarm.name, cell: (alarm) => html`<span class="strong" title=${alarm.name}>${alarm.name}</span>` },
-      { key: "state", label: t("devices.state"), width: isNarrow.value ? "112px" : "230px", sort: (alarm) => alarm.state, cell: (alarm) => badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? "")) },
+      { key: "severity", label: isNarrow.value ? "" : t("alarms.severity"), width: "130px", narrowWidth: "38px", sort: (alarm) => severities[alarm.severity] ?? 5,
+        cell: (alarm) => html`<span class=${["severity", alarm.severity]} title=${severityText(alarm.severity)}><i></i><span class=${{ "visually-hidden": isNarrow.value }}>${severityText(alarm.severity)}</span></span>` },
+      { key: "name", label: t("alarms.name"), width: "22%", sort: (alarm) => alarm.name, cell: (alarm) => html`<span class="strong" title=${alarm.name}>${alarm.name}</span>` },
+      { key: "state", label: t("devices.state"), width: "240px", narrowWidth: "172px", sort: (alarm) => alarm.state, cell: (alarm) => badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? "")) },
       { key: "message", label: t("alarms.message"), narrow: false, cell: (alarm) => html`<span title=${alarm.message}>${alarm.message}</span>` },
       { key: "device", label: t("alarms.device"), width: "130px", narrow: false, sort: (alarm) => alarm.device, cell: (alarm) => (alarm.device ? html`<a href=${link("devices", alarm.device)}>${alarm.device}</a>` : "") },
       { key: "raisedAt", label: t("alarms.raised"), width: "130px", right: true, narrow: false, sort: (alarm) => -(alarm.raisedAt ?? 0), cell: (alarm) => html`<span class="small">${relative(alarm.raisedAt)}</span>` },

@@ -19,6 +19,7 @@ import { resourceYAML } from "../yaml.js";
 
 const HISTORY_MAX = 120;
 const REFRESH_MILLISECONDS = 5000;
+const TABS = ["tags", "diagnostics", "history", "yaml"];
 
 export default defineComponent({
   setup() {
@@ -27,7 +28,7 @@ export default defineComponent({
     const problem = ref(null);
     const diagnostics = shallowRef(null);
     const trips = shallowRef([]);
-    const tab = ref(["diagnostics", "history", "yaml"].includes(route.query.tab) ? route.query.tab : "tags");
+    const tab = ref(TABS.includes(route.query.tab) ? route.query.tab : "tags");
     const group = ref(null);
     const selected = shallowRef(null);
     const writing = shallowRef(null);
@@ -52,7 +53,8 @@ export default defineComponent({
     const stop = subscribe({ device: name }, (message) => message.diagnostics && take(message.diagnostics));
     onBeforeUnmount(() => { gone = true; clearTimeout(timer); stop(); });
 
-    watch([tab], () => replace("devices", name, tab.value === "tags" ? {} : { tab: tab.value }));
+    watch(() => route.query.tab, (wanted) => { if (route.rest[0] === name) tab.value = TABS.includes(wanted) ? wanted : "tags"; });
+    watch(tab, () => replace("devices", name, tab.value === "tags" ? {} : { tab: tab.value }));
     // A tag named in the address is chosen as soon as the list has it.
     const onLoaded = (tags) => {
       if (!route.query.tag || selected.value) return;
@@ -102,7 +104,7 @@ export default defineComponent({
           <span class="grow"></span><span class="small faint hide-narrow">${t("history.revision", { revision: number(resource.value.revision) })}</span></div>
         ${status.state !== "running" && status.message ? notice(status.state === "failed" ? "bad" : "warn", problemText(status)) : null}
         ${problem.value ? errorText(problemText(problem.value)) : null}
-        ${tabs(["tags", "diagnostics", "history", "yaml"].map((value) => ({ value, label: t("device.tab." + value) })), tab.value, (value) => { tab.value = value; })}
+        ${tabs(TABS.map((value) => ({ value, label: t("device.tab." + value) })), tab.value, (value) => { tab.value = value; })}
         ${body()}
         ${writing.value ? html`<${WriteDialog} tag=${writing.value} @close=${() => { writing.value = null; }} />` : null}
         ${editing.value ? html`<${IntervalDialog} resource=${resource.value} group=${editing.value} @close=${() => { editing.value = null; load(); }} @saved=${(saved) => { if (saved?.spec) resource.value = saved; }} />` : null}

@@ -9,10 +9,11 @@ import { bytes, compact, duration, number, problemText, relative, t } from "../i
 import { replace, route } from "../router.js";
 
 const REFRESH_MILLISECONDS = 3000;
+const TABS = ["clients", "subscriptions", "retained"];
 
 export default defineComponent({
   setup() {
-    const tab = ref(["subscriptions", "retained"].includes(route.query.tab) ? route.query.tab : "clients");
+    const tab = ref(TABS.includes(route.query.tab) ? route.query.tab : "clients");
     const items = shallowRef(null);
     const listeners = shallowRef([]);
     const problem = ref(null);
@@ -35,6 +36,7 @@ export default defineComponent({
     };
     load();
     get("/listeners").then(({ items: all }) => { listeners.value = all; }, () => {});
+    watch(() => route.query.tab, (wanted) => { tab.value = TABS.includes(wanted) ? wanted : "clients"; });
     watch(tab, () => { items.value = null; text.value = ""; replace("mqtt", { tab: tab.value }); load(); });
     onBeforeUnmount(() => { gone = true; clearTimeout(timer); });
 
@@ -44,20 +46,20 @@ export default defineComponent({
     });
 
     const plain = (key, label, options = {}) => ({ key, label, sort: (item) => item[key], cell: (item) => item[key] ?? "–", ...options });
-    const count = (key, label, options = {}) => plain(key, label, { right: true, width: "104px", cell: (item) => compact(item[key]), ...options });
+    const count = (key, label, options = {}) => plain(key, label, { right: true, width: "88px", narrowWidth: "74px", cell: (item) => compact(item[key]), ...options });
     const columns = computed(() => ({
       clients: [
-        plain("clientId", t("mqtt.client"), { width: "24%", cell: (item) => html`<span class="strong" title=${item.clientId}>${item.clientId}</span>` }),
-        plain("username", t("mqtt.user"), { width: "120px", narrow: false }), plain("protocol", t("mqtt.protocol"), { width: "90px", narrow: false, cell: (item) => `MQTT ${String(item.protocol).replace(/^MQTT\s*/i, "")}` }),
+        plain("clientId", t("mqtt.client"), { width: "20%", cell: (item) => html`<span class="strong" title=${item.clientId}>${item.clientId}</span>` }),
+        plain("username", t("mqtt.user"), { width: "90px", narrow: false }), plain("protocol", t("mqtt.protocol"), { width: "120px", narrow: false, cell: (item) => `MQTT ${String(item.protocol).replace(/^MQTT\s*/i, "")}` }),
         plain("peer", t("mqtt.peer"), { narrow: false, cell: (item) => html`<span class="mono small">${item.peer}</span>` }),
-        plain("connectedAt", t("mqtt.since"), { width: "120px", narrow: false, cell: (item) => html`<span class="small">${relative(item.connectedAt)}</span>` }),
-        plain("keepAlive", t("mqtt.keepAlive"), { width: "100px", right: true, narrow: false, cell: (item) => (item.keepAlive ? duration(item.keepAlive * 1000) : "–") }),
+        plain("connectedAt", t("mqtt.since"), { width: "116px", narrow: false, cell: (item) => html`<span class="small">${relative(item.connectedAt)}</span>` }),
+        plain("keepAlive", t("mqtt.keepAlive"), { width: "96px", right: true, narrow: false, cell: (item) => (item.keepAlive ? duration(item.keepAlive * 1000) : "–") }),
         count("subscriptions", t("mqtt.subscriptions"), { narrow: false, width: "90px" }), count("received", t("mqtt.received")), count("sent", t("mqtt.sent")),
         count("queued", t("mqtt.queued"), { narrow: false, cell: (item) => (item.queued > 0 ? badge("warn", number(item.queued)) : "0") }),
       ],
       subscriptions: [
         plain("filter", t("mqtt.filter"), { cell: (item) => html`<span class="mono" title=${item.filter}>${item.filter}</span>` }),
-        plain("clientId", t("mqtt.client"), { width: "34%" }), plain("qos", "QoS", { width: "70px", right: true }),
+        plain("clientId", t("mqtt.client"), { width: "34%", narrowWidth: "116px" }), plain("qos", "QoS", { width: "70px", narrowWidth: "48px", right: true }),
       ],
       retained: [
         plain("topic", t("mqtt.topic"), { width: "34%", cell: (item) => html`<span class="mono" title=${item.topic}>${item.topic}</span>` }),
@@ -70,7 +72,7 @@ export default defineComponent({
 
     return () => html`<div class="page fill">
       <div class="page-head">${listeners.value.map((listener) => html`<span class="badge" key=${listener.name}>${listener.name} · <span class="mono">${listener.spec.protocol ?? "mqtt"}://${listener.spec.bind}</span></span>`)}</div>
-      ${tabs(["clients", "subscriptions", "retained"].map((value) => ({ value, label: t("mqtt.tab." + value) })), tab.value, (value) => { tab.value = value; })}
+      ${tabs(TABS.map((value) => ({ value, label: t("mqtt.tab." + value) })), tab.value, (value) => { tab.value = value; })}
       ${errorText(problem.value && problemText(problem.value))}
       ${items.value === null ? (problem.value ? null : loading()) : html`<section class="card table-card">
         <div class="card-head">${filterInput(text.value, (value) => { text.value = value; }, t("mqtt.search"))}<span class="grow"></span><span class="small faint">${number(shown.value.length)}</span></div>

@@ -10,6 +10,8 @@ const SPAN_MIN_MILLISECONDS = 2000;
 const SPAN_MAX_MILLISECONDS = 400 * 86400 * 1000;
 const AXIS_WIDTH = 52;
 const AXES_MAX = 4;
+// How many times a switch's height fits into the drawing.
+const SWITCH_STRIP = 11;
 const DAY = 86400000;
 
 export const TrendChart = defineComponent({
@@ -43,9 +45,11 @@ export const TrendChart = defineComponent({
       if (!chart) return;
       const palette = colours();
       const shown = properties.pens.filter((pen) => !pen.hidden);
-      const units = [...new Set(shown.map((pen) => (pen.type === "bool" ? "" : pen.unit || "")))].slice(0, isNarrow.value ? 2 : AXES_MAX);
-      const axisOf = (pen) => Math.max(0, units.indexOf(pen.type === "bool" ? "" : pen.unit || ""));
-      const lefts = Math.ceil(units.length / 2) || 1;
+      const units = [...new Set(shown.filter((pen) => pen.type !== "bool").map((pen) => pen.unit || ""))].slice(0, isNarrow.value ? 2 : AXES_MAX);
+      if (units.length === 0) units.push("");
+      // Switches share a hidden axis that keeps them in a strip at the bottom.
+      const axisOf = (pen) => (pen.type === "bool" ? units.length : Math.max(0, units.indexOf(pen.unit || "")));
+      const lefts = Math.ceil(units.length / 2);
       grid = { left: 12 + AXIS_WIDTH * lefts, right: 18 + AXIS_WIDTH * Math.floor(units.length / 2), top: 34, bottom: 30 };
       const series = [];
       for (const pen of shown) {
@@ -65,11 +69,11 @@ export const TrendChart = defineComponent({
           type: "time", min: properties.from, max: properties.to, axisLine: { lineStyle: { color: palette.strong } }, axisTick: { show: false },
           splitLine: { show: true, lineStyle: { color: palette.line } }, splitNumber: isNarrow.value ? 4 : 9, axisLabel: { color: palette.faint, formatter: timeLabel, hideOverlap: true },
         },
-        yAxis: (units.length ? units : [""]).map((unit, index) => ({
+        yAxis: [...units.map((unit, index) => ({
           type: "value", scale: true, name: unit, position: index % 2 ? "right" : "left", offset: Math.floor(index / 2) * AXIS_WIDTH, splitNumber: 5,
           nameTextStyle: { color: palette.text, fontWeight: 600, align: index % 2 ? "left" : "right" }, axisLabel: { color: palette.faint, formatter: (value) => number(value, 3) },
           axisLine: { show: index > 0, lineStyle: { color: palette.line } }, splitLine: { show: index === 0, lineStyle: { color: palette.line } },
-        })),
+        })), { type: "value", show: false, min: -0.2, max: SWITCH_STRIP }],
         series,
       }, { replaceMerge: ["series", "yAxis"] });
     };
