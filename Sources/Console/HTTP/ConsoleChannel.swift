@@ -45,9 +45,13 @@ struct ConsoleChannel: HTTPChannelHandler {
                         return .webSocket
                     }
                 })
-            let configuration = NIOUpgradableHTTPServerPipelineConfiguration<Outcome>(
+            var configuration = NIOUpgradableHTTPServerPipelineConfiguration<Outcome>(
                 upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(
                     upgraders: [upgrader], notUpgradingCompletionHandler: { Self.continueAsHTTP($0, logger) }))
+            // Requests are taken one after the other and errors answered by what handles the channel; doing either
+            // twice ends in answers without a request.
+            configuration.enablePipelining = false
+            configuration.enableErrorHandling = false
             let negotiation = try channel.pipeline.syncOperations.configureUpgradableHTTPServerPipeline(
                 configuration: configuration)
             let deadline = channel.eventLoop.scheduleTask(in: Self.firstRequestTimeout) { channel.close(promise: nil) }

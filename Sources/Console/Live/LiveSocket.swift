@@ -95,6 +95,12 @@ private final class LiveSocketHandler: ChannelInboundHandler {
         context.fireChannelInactive()
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // A WebSocket has no half-closed state: who sends no more is gone.
+        if case .inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     /// A frame that is no frame, or a message beyond the bound: the decoder has answered already where it can.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         socket.close(.protocolError, "not a frame of ours")
