@@ -17,18 +17,25 @@ final class HistoryReader {
         let from = range.from.nanoseconds
         let to = range.to.nanoseconds
         if from >= to { return }
-        let inMemory = try decode(memory, series, type)
-        var days = Set(inMemory.keys)
+        let loose = split(memory, type)
+        let chunks = memory.flatMap(\.chunks)
+        let newest = memory.map(\.newestChunkID).min() ?? .max
+        var days = Set(loose.keys)
+        for chunk in chunks { days.insert(chunk.day) }
         for (day, _) in shared.days.all() { days.insert(day) }
         let wanted = days.filter { $0 >= day(of: from) && $0 <= day(of: to &- 1) }.sorted()
         for day in newestFirst ? wanted.reversed() : wanted {
-            var points = PointBuffer()
-            let newest = memory.map(\.newestChunkID).min() ?? .max
-            let skipped = memory.reduce(into: Set<Int64>()) { $0.formUnion($1.ids) }
+            var found = chunks.filter { $0.day == day }
+            let inMemory = Set(found.map(\.id))
             for shard in shared.days.shards(of: day) {
-                try read(day, shard, series, type, from, to, newest, skipped, into: &points)
+                try read(day, shard, series, from, to, into: &found) { $0 <= newest && !inMemory.contains($0) }
             }
-            if let more = inMemory[day] { points.append(more, of: type, as: type) }
+            // In order of arrival, because of points with the same time the last one stands: ids grow, and what is
+            // in no chunk yet is the newest.
+            found.sort { $0.id < $1.id }
+            var points = PointBuffer()
+            for chunk in found { try decode(chunk, series, type, into: &points) }
+            if let more = loose[day] { points.append(more, of: type, as: type) }
             if points.count == 0 { continue }
             points = MergedPoints.sorted(points)
             points.cut(to: points.rows(from: from, to: to))
@@ -37,77 +44,63 @@ final class HistoryReader {
     }
 
     private func read(
-        _ day: Day, _ shard: Int, _ series: SeriesID, _ type: ValueType, _ from: Int64, _ to: Int64, _ newest: Int64,
-        _ skipped: Set<Int64>, into points: inout PointBuffer
+        _ day: Day, _ shard: Int, _ series: SeriesID, _ from: Int64, _ to: Int64, into found: inout [StoredChunk],
+        isWanted: (Int64) -> Bool
     ) throws(Problem) {
         guard let connection = try connection(shared.days.path(day, shard)) else { return }
-        var damage = false
-        var found = points
-        points = PointBuffer()
-        // In order of arrival: ids grow. The plus keeps SQLite from walking the whole table in that order.
-        try connection.run(
-            "SELECT id, data FROM chunk WHERE series=? AND start<? AND finish>=? ORDER BY +id"
-        ) { row in
+        var chunks: [StoredChunk] = []
+        try connection.run("SELECT id, data FROM chunk WHERE series=? AND start<? AND finish>=?") { row in
             row.bind(1, Int64(bitPattern: series.rawValue))
             row.bind(2, to)
             row.bind(3, from)
         } row: { row in
-            let id = row.integer(0)
-            if id > newest || skipped.contains(id) { return true }
-            do throws(ChunkDamage) {
-                let chunkType = try ChunkReader.type(row.blob(1))
-                if chunkType == type {
-                    try ChunkReader.read(row.blob(1), into: &found)
-                } else {
-                    var other = PointBuffer()
-                    try ChunkReader.read(row.blob(1), into: &other)
-                    found.append(other, of: chunkType, as: type)
-                }
-            } catch { damage = true }
+            if isWanted(row.integer(0)) {
+                chunks.append(StoredChunk(id: row.integer(0), day: day, bytes: Array(row.blob(1))))
+            }
             return true
         }
-        points = found
-        if damage {
+        found += chunks
+    }
+
+    /// Appends the chunk's points, as `type`.
+    private func decode(
+        _ chunk: StoredChunk, _ series: SeriesID, _ type: ValueType, into points: inout PointBuffer
+    ) throws(Problem) {
+        var result = points
+        points = PointBuffer()
+        let isSound = chunk.bytes.withUnsafeBytes { bytes in
+            do throws(ChunkDamage) {
+                let chunkType = try ChunkReader.type(bytes)
+                if chunkType == type {
+                    try ChunkReader.read(bytes, into: &result)
+                } else {
+                    var other = PointBuffer()
+                    try ChunkReader.read(bytes, into: &other)
+                    result.append(other, of: chunkType, as: type)
+                }
+                return true
+            } catch { return false }
+        }
+        points = result
+        if !isSound {
             throw Problem(
-                "historian.damaged", "\(shared.days.path(day, shard)): a chunk of series \(series.rawValue) is damaged",
-                ["path": shared.days.path(day, shard), "series": String(series.rawValue)])
+                "historian.damaged", "chunk \(chunk.id) of series \(series.rawValue) is damaged",
+                ["chunk": String(chunk.id), "series": String(series.rawValue)])
         }
     }
 
-    private func decode(
-        _ memory: [MemorySnapshot], _ series: SeriesID, _ type: ValueType
-    ) throws(Problem) -> [Day: PointBuffer] {
+    /// Points that are in no chunk yet, by day.
+    private func split(_ memory: [MemorySnapshot], _ type: ValueType) -> [Day: PointBuffer] {
         var all = PointBuffer()
-        do throws(ChunkDamage) {
-            for snapshot in memory {
-                for chunk in snapshot.chunks {
-                    var points = PointBuffer()
-                    let result: Result<ValueType, ChunkDamage> = chunk.withUnsafeBytes { bytes in
-                        do throws(ChunkDamage) {
-                            try ChunkReader.read(bytes, into: &points)
-                            return .success(try ChunkReader.type(bytes))
-                        } catch { return .failure(error) }
-                    }
-                    all.append(points, of: try result.get(), as: type)
-                }
-                for (looseType, points) in snapshot.loose { all.append(points, of: looseType, as: type) }
-            }
-        } catch {
-            throw Problem(
-                "historian.damaged", "the newest points of series \(series.rawValue) cannot be read",
-                ["series": String(series.rawValue)])
-        }
+        for snapshot in memory { for (looseType, points) in snapshot.loose { all.append(points, of: looseType, as: type) } }
         var days: [Day: PointBuffer] = [:]
         var start = 0
         while start < all.count {
             let today = day(of: all.times[start])
             var end = start + 1
             while end < all.count, day(of: all.times[end]) == today { end += 1 }
-            var part = PointBuffer()
-            part.times = Array(all.times[start..<end])
-            part.slots = Array(all.slots[start..<end])
-            if !all.statuses.isEmpty { part.statuses = Array(all.statuses[start..<end]) }
-            part.blob = all.blob
+            var part = all
+            part.cut(to: start..<end)
             if days[today] == nil { days[today] = part } else { days[today]?.append(part, of: type, as: type) }
             start = end
         }

@@ -4,11 +4,17 @@ import Model
 struct MemorySnapshot: Sendable {
     /// Chunks made later than this one hold nothing that is not in the snapshot, or points that came afterwards.
     var newestChunkID: Int64 = .max
-    /// Chunks that are in the snapshot: their versions in the files are passed over.
-    var ids: Set<Int64> = []
-    var chunks: [[UInt8]] = []
+    /// Their versions in the files are passed over.
+    var chunks: [StoredChunk] = []
     /// Points that are in no chunk yet, in the order in which they came.
     var loose: [(type: ValueType, points: PointBuffer)] = []
+}
+
+/// A chunk's bytes on their way to a reader.
+struct StoredChunk: Sendable {
+    var id: Int64
+    var day: Day
+    var bytes: [UInt8]
 }
 
 extension Shard {
@@ -16,16 +22,14 @@ extension Shard {
     func snapshot(_ series: SeriesID) -> MemorySnapshot {
         var snapshot = MemorySnapshot(newestChunkID: shared.newestChunkID())
         for chunk in sealed where chunk.row.series == series {
-            snapshot.ids.insert(chunk.row.id)
-            snapshot.chunks.append(chunk.row.bytes)
+            snapshot.chunks.append(StoredChunk(id: chunk.row.id, day: chunk.day, bytes: chunk.row.bytes))
         }
         for (key, points) in late where key.series == series { snapshot.loose.append((points.type, points.points)) }
         guard let place = index[series] else { return snapshot }
         let tag = Int(place.tag)
         let head = place.group.heads[tag]
         if !head.isEmpty {
-            snapshot.ids.insert(head.id)
-            snapshot.chunks.append(Array(head.bytes))
+            snapshot.chunks.append(StoredChunk(id: head.id, day: day(of: head.start), bytes: Array(head.bytes)))
         }
         let type = place.group.layout.descriptor.tags[tag].type
         var points = PointBuffer()

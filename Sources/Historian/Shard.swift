@@ -104,9 +104,7 @@ final class Shard: @unchecked Sendable {
                 var jobs: [@Sendable (Shard) -> Void] = []
                 swap(&entries, &inbox.entries)
                 swap(&jobs, &inbox.jobs)
-                let isLast = inbox.isClosing && entries.isEmpty && jobs.isEmpty
-                if isLast { inbox.isClosed = true }
-                return (entries, jobs, isLast)
+                return (entries, jobs, inbox.isClosing && entries.isEmpty && jobs.isEmpty)
             }
             if work.isLast { return close() }
             take(work.entries)
@@ -120,6 +118,10 @@ final class Shard: @unchecked Sendable {
         openFiles = []
         groups = [:]
         index = [:]
+        inbox.signal { inbox in
+            inbox.isClosed = true
+            return true
+        }
     }
 
     // MARK: Taking in
