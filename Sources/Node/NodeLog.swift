@@ -5,7 +5,7 @@
 #endif
 import Formats
 package import Logging
-import Model
+package import Model
 
 /// How log lines look.
 package enum LogFormat: String, Sendable, CaseIterable {

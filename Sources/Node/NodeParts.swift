@@ -92,6 +92,7 @@ final class NodeParts: Sendable {
 
     /// Puts the historian and the alarm book on the bus.
     func subscribe() async throws {
+        exchange.start()
         let recorder = recorder
         let alarmBook = alarmBook
         let everything = try await exchange.subscribe([TopicFilter("#")], name: "historian", options: SubscribeOptions(samplesOnly: true)) {
@@ -108,6 +109,7 @@ final class NodeParts: Sendable {
         await gateway.shutdown()
         await broker.stop()
         await streams.stop()
+        await exchange.stop()
         for subscription in subscriptions.withLock({ $0 }) { await subscription.cancel() }
         await historian.close()
         store.close()

@@ -9,7 +9,7 @@ package enum ProcessFigures {
     /// Processor time of all threads, user and system.
     package static func cpuSeconds() -> Double {
         var usage = rusage()
-        guard getrusage(RUSAGE_SELF, &usage) == 0 else { return 0 }
+        guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
@@ -24,9 +24,12 @@ package enum ProcessFigures {
 
     /// Processors this process may run on: its affinity mask, not the machine.
     package static func processors() -> Int {
-        var set = cpu_set_t()
-        guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return 1 }
-        let count = withUnsafeBytes(of: &set) { $0.reduce(0) { $0 + $1.nonzeroBitCount } }
-        return max(1, count)
+        let status = (try? readTextFile("/proc/self/status")) ?? ""
+        for line in status.split(separator: "\n") where line.hasPrefix("Cpus_allowed:") {
+            let digits = line.drop { $0 != ":" }.compactMap { $0.hexDigitValue }
+            let count = digits.reduce(0) { $0 + $1.nonzeroBitCount }
+            if count > 0 { return count }
+        }
+        return max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     }
 }

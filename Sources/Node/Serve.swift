@@ -3,6 +3,7 @@
 #elseif canImport(Darwin)
     import Darwin
 #endif
+import Console
 import Dispatch
 import Model
 import Simulator
@@ -32,7 +33,7 @@ package func runDemo(_ overrides: NodeOverrides, seed: UInt64, output: CommandOu
         throw error
     }
     await node.apply([
-        ("demo/plant.yaml", DemoPlant.devices(of: plant)), ("demo/rules.yaml", DemoRules.text),
+        ("demo/plant.yaml", DemoPlant.devices(of: plant)), ("demo/rules.yaml", DemoPlant.rules),
     ])
     await announce(node, output)
     introduce(configuration, plant, output)
@@ -82,16 +83,16 @@ private func stopSignals() -> AsyncStream<Void> {
     // A peer that goes away is an error of its connection, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     return AsyncStream(bufferingPolicy: .bufferingOldest(1)) { continuation in
-        let sources = [SIGINT, SIGTERM].map { number in
+        for number in [SIGINT, SIGTERM] {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            // The handler holds its source, for as long as the process lives.
             source.setEventHandler {
+                withExtendedLifetime(source) {}
                 signal(number, SIG_DFL)
                 continuation.yield()
             }
             source.resume()
-            return source
         }
-        continuation.onTermination = { _ in withExtendedLifetime(sources) {} }
     }
 }

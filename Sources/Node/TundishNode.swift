@@ -1,11 +1,11 @@
 import Broker
 import BrokerCore
-import Bus
+package import Bus
 import Catalogue
-import Console
+package import Console
 import Gateway
 import Historian
-import Journal
+package import Journal
 package import Logging
 package import Model
 import NIOCore
@@ -84,7 +84,8 @@ package final class TundishNode: Sendable {
         await applyFiles(configuration.resources)
         await parts.controllers.start()
         parts.readiness.isThere("resources")
-        log.info("running; data in \(configuration.dataDirectory), console at \(await console.address)")
+        let address = await console.address
+        log.info("running; data in \(configuration.dataDirectory), console at \(address)")
     }
 
     /// A first start has nothing to listen on: it gets the default listener as a resource like any other.

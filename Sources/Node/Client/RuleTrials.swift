@@ -1,3 +1,4 @@
+import Bus
 package import Model
 import Resources
 import Streams

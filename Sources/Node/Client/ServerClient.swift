@@ -1,4 +1,4 @@
-import Model
+package import Model
 import NIOCore
 import NIOHTTP1
 import NIOPosix

@@ -1,7 +1,7 @@
 import Broker
 import Catalogue
 import Gateway
-package import Model
+import Model
 import NIOPosix
 package import Resources
 import Streams

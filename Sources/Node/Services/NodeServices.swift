@@ -1,6 +1,8 @@
 import BrokerCore
+import Bus
 import Catalogue
 import Console
+import DriverKit
 import Formats
 import Gateway
 import Historian
@@ -158,7 +160,8 @@ struct NodeServices: ConsoleServices {
     }
 
     func retained(filter: TopicFilter?, limit: Int) async -> [RetainedInfo] {
-        await exchange.retained(filter: filter, limit: limit).map { message in
+        guard let wanted = filter ?? (try? TopicFilter("#")) else { return [] }
+        return await exchange.retained(wanted, limit: limit).map { message in
             RetainedInfo(
                 topic: message.topic.string, payload: message.payload.bytes, qos: message.qos.rawValue,
                 receivedAt: message.receivedAt)

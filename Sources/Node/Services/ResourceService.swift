@@ -13,8 +13,8 @@ struct ResourceService: ConsoleResources {
 
     func list(kind: String) async throws(ResourceRefusal) -> (items: [ResourceView], revision: Int64) {
         try await refusing { () async throws(Rejection) in
-            let (items, revision) = try await store.list(kind: kind)
-            return (items.map(view), revision)
+            let listed = try await store.list(kind: kind)
+            return (listed.items.map(view), listed.revision)
         }
     }
 

@@ -29,10 +29,10 @@ struct StatusReporter {
         report.tags.good = gateway.tagsGood
         report.tags.bad = gateway.tagsBad
 
-        let broker = await services.exchange.summary()
-        report.clients = broker.connected
-        report.subscriptions = broker.subscriptions
-        report.retained = broker.retained
+        let broker = await services.exchange.totals()
+        report.clients = broker.gauges.connections
+        report.subscriptions = broker.gauges.subscriptions
+        report.retained = broker.gauges.retained
 
         let history = await services.historian.stats()
         report.historian.points = history.points
@@ -40,22 +40,25 @@ struct StatusReporter {
         report.historian.series = history.series
         report.historian.bytesPerPoint = history.bytesPerPoint > 0 ? history.bytesPerPoint : nil
 
-        await resources(&report)
-        report.flow = await flow(gateway, broker, history)
+        let rules = await resources(&report)
+        report.flow = await flow(gateway, broker.counters, history, rules: rules)
         return report
     }
 
-    private func resources(_ report: inout StatusReport) async {
+    /// Counts rules and gathers what is wrong; returns the rules' names.
+    private func resources(_ report: inout StatusReport) async -> [String] {
         guard let listed = try? await services.store.list() else {
             report.problems.append(
                 ReportedProblem(.error, Problem("store.unreadable", "the configuration store cannot be read")))
-            return
+            return []
         }
+        var rules: [String] = []
         report.revision = listed.revision
         for snapshot in listed.items {
             let condition = services.store.status(of: snapshot).condition
             if snapshot.key.kind == NodeKinds.ruleName {
                 report.rules.total += 1
+                rules.append(snapshot.name)
                 if condition.state == .running { report.rules.running += 1 }
                 if condition.state == .failed { report.rules.failed += 1 }
             }
@@ -65,27 +68,29 @@ struct StatusReporter {
                     condition.state == .failed ? .error : .warning, problem,
                     resource: (snapshot.key.kind, snapshot.key.name)))
         }
+        return rules
     }
 
     private func flow(
-        _ gateway: GatewaySummary, _ broker: ExchangeSummary, _ history: HistorianStats
+        _ gateway: GatewaySummary, _ broker: ShardCounters, _ history: HistorianStats, rules: [String]
     ) async -> [FlowStation] {
         let rates = services.rates
         var matched: UInt64 = 0
         var ruleDrops: UInt64 = 0
-        for rule in services.streams.ruleNames {
+        for rule in rules {
             guard let metrics = services.streams.metrics(of: rule) else { continue }
             matched += metrics.matched
             ruleDrops += metrics.dropped
         }
         let isSilent = gateway.disconnected > 0
+        let published = broker.publishReceived &+ broker.internalReceived
         let accepted = UInt64(max(0, history.pointsAccepted))
         return [
             FlowStation(
                 .devices, unit: .tags, ratePerSecond: rates.rate("devices", gateway.samples), total: gateway.samples,
                 dropped: gateway.publishDropped, state: isSilent ? .error : gateway.degraded > 0 ? .warn : .ok),
             FlowStation(
-                .bus, unit: .messages, ratePerSecond: rates.rate("bus", broker.published), total: broker.published,
+                .bus, unit: .messages, ratePerSecond: rates.rate("bus", published), total: published,
                 dropped: broker.dropped),
             FlowStation(
                 .rules, unit: .messages, ratePerSecond: rates.rate("rules", matched), total: matched, dropped: ruleDrops),
@@ -93,7 +98,7 @@ struct StatusReporter {
                 .historian, unit: .points, ratePerSecond: rates.rate("historian", accepted), total: accepted,
                 dropped: UInt64(max(0, history.pointsRefused)), state: history.problem == nil ? .ok : .error),
             FlowStation(
-                .mqtt, unit: .messages, ratePerSecond: rates.rate("mqtt", broker.delivered), total: broker.delivered,
+                .mqtt, unit: .messages, ratePerSecond: rates.rate("mqtt", broker.publishSent), total: broker.publishSent,
                 dropped: broker.dropped),
         ]
     }
