@@ -363,6 +363,8 @@ struct RESTTests {
         try await Harness.run { (harness: Harness) async throws in
             port = harness.port
             let open = try await harness.openLive()
+            try await open.sendText("{\"op\":\"ping\"}")
+            _ = try await open.message()
             await harness.server.stop()
             #expect(try await open.closeCode() == 1001)
         }

@@ -104,6 +104,19 @@ struct StaticFileTests {
         return bytes + sorted.flatMap { Array($0.value.utf8) }
     }
 
+    @Test("the bundle of this executable, if it was built with one, has a start page whose scripts it also has")
+    func embedded() throws {
+        guard let bundle = AssetBundle.embedded() else { return }
+        let page = try #require(bundle.files["/index.html"]).plain.string
+        var count = 0
+        for part in page.split(separator: "\"") where part.hasPrefix("/assets/") || part.hasPrefix("/vendor/") {
+            #expect(bundle.files[String(part)] != nil, "\(part)")
+            count += 1
+        }
+        #expect(count > 2)
+        #expect(bundle.files["/vendor/vue/vue.esm-browser.prod.js"]?.gzip != nil)
+    }
+
     @Test("a folder is served for work on the pages, but nothing outside it and nothing hidden")
     func folder() async throws {
         var template = Array("/tmp/tundish-web-XXXXXX".utf8CString)

@@ -12,9 +12,15 @@ package final class SetupLink: Sendable {
 
     package var token: String? { secret.withLock { $0 } }
 
-    package func matches(_ token: String) -> Bool {
-        secret.withLock { $0.map { Secrets.areEqual($0, token) } ?? false }
+    /// Uses the link if the token is right; two at the same time do not both succeed.
+    package func take(_ token: String) -> Bool {
+        secret.withLock { secret in
+            guard let wanted = secret, Secrets.areEqual(wanted, token) else { return false }
+            secret = nil
+            return true
+        }
     }
 
-    package func use() { secret.withLock { $0 = nil } }
+    /// After a use that came to nothing.
+    package func giveBack(_ token: String) { secret.withLock { $0 = token } }
 }

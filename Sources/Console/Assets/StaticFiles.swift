@@ -38,7 +38,9 @@ struct StaticFiles: Sendable {
     static func make(options: ConsoleOptions, logger: Logger) -> StaticFiles {
         if let pages = options.webDirectory {
             logger.warning("the console serves its pages from a folder", metadata: ["folder": "\(pages)"])
-            return StaticFiles(.folder(AssetFolder(pages: pages, vendor: options.vendorDirectory)))
+            // Where they are in the source tree.
+            let vendor = options.vendorDirectory ?? pages + "/../../CConsoleAssets/generated/vendor"
+            return StaticFiles(.folder(AssetFolder(pages: pages, vendor: vendor)))
         }
         guard let bundle = AssetBundle.embedded() else { return StaticFiles(.none) }
         return StaticFiles(bundle: bundle)

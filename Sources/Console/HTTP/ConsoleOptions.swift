@@ -9,8 +9,8 @@ package struct ConsoleOptions: Sendable {
     /// Names under which the console may be asked beyond those of `host`, for use behind a reverse proxy.
     package var allowedHosts: [String] = []
     package var version = "0"
-    /// A folder with the pages, served instead of the embedded ones, and one with the libraries: for work on the
-    /// pages without a build.
+    /// A folder with the pages, served instead of the embedded ones, and one with the libraries (by default where
+    /// the source tree has them): for work on the pages without a build.
     package var webDirectory: String?
     package var vendorDirectory: String?
     package var connectionsMax = 2_000

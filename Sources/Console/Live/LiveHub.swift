@@ -56,7 +56,9 @@ actor LiveHub {
         isStopped = true
         ticking?.cancel()
         ticking = nil
-        for page in pages.values { page.socket.close(.goingAway, "the server stops") }
+        let ends = pages.values.map { $0.socket.close(.goingAway, "the server stops", within: .seconds(1)) }
+        // An error while closing is as good as closed.
+        for end in ends { try? await end.get() }
     }
 
     // MARK: Pages

@@ -44,9 +44,13 @@ final class LiveSocket: Sendable {
 
     func ping() { channel.writeAndFlush(WebSocketFrame(fin: true, opcode: .ping, data: ByteBuffer()), promise: nil) }
 
-    /// Says why and closes; idempotent.
-    func close(_ code: WebSocketErrorCode, _ reason: String) {
-        guard !closing.exchange(true, ordering: .relaxed) else { return }
+    /// Says why and closes; idempotent. The other end may not read: then the connection ends without the reason
+    /// after a while.
+    @discardableResult
+    func close(
+        _ code: WebSocketErrorCode, _ reason: String, within patience: TimeAmount = .seconds(5)
+    ) -> EventLoopFuture<Void> {
+        guard !closing.exchange(true, ordering: .relaxed) else { return channel.closeFuture }
         var data = channel.allocator.buffer(capacity: 2 + reason.utf8.count)
         data.write(webSocketErrorCode: code)
         // A control frame holds 125 bytes. RFC 6455, 5.5
@@ -54,8 +58,9 @@ final class LiveSocket: Sendable {
         let done = channel.eventLoop.makePromise(of: Void.self)
         done.futureResult.whenComplete { [channel] _ in channel.close(promise: nil) }
         channel.writeAndFlush(WebSocketFrame(fin: true, opcode: .connectionClose, data: data), promise: done)
-        // The other end may not read: it gets no longer than that.
-        channel.eventLoop.scheduleTask(in: .seconds(5)) { [channel] in channel.close(promise: nil) }
+        let deadline = channel.eventLoop.scheduleTask(in: patience) { [channel] in channel.close(promise: nil) }
+        channel.closeFuture.whenComplete { _ in deadline.cancel() }
+        return channel.closeFuture
     }
 }
 

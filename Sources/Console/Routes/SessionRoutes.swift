@@ -71,13 +71,17 @@ extension API {
         guard await accounts.needsSetup() else {
             throw Refusal(.conflict, "setup.done", "the first administrator exists already; log in")
         }
-        let isRight = try await throttled(request, username: nil) { setup.matches(token) ? username : nil } != nil
+        let isRight = try await throttled(request, username: nil) { setup.take(token) ? username : nil } != nil
         guard isRight else {
             throw Refusal(
                 .forbidden, "setup.token", "the link is not valid any more; the server printed a new one when it started")
         }
-        try await accounts.createFirstAdministrator(username: username, password: password)
-        setup.use()
+        do {
+            try await accounts.createFirstAdministrator(username: username, password: password)
+        } catch {
+            setup.giveBack(token)
+            throw error
+        }
         return await begin(username, request)
     }
 
