@@ -3,8 +3,8 @@ struct Parser {
     static let depthMax = 64
     static let columnsMax = 1024
     static let sourcesMax = 256
-    /// Operators of a statement; bounds the depth of a chain such as `a + b + c ...`.
-    static let operatorsMax = 2000
+    /// Operators of one column or of the condition; bounds the depth of a chain such as `a + b + c ...`.
+    static let operatorsMax = 500
 
     let dialect: SQLDialect
     let streams: [String: String]
@@ -115,6 +115,7 @@ struct Parser {
             sources.append(try source())
         }
         var condition: Expression?
+        operators = 0
         if take("WHERE") { condition = try expression() }
         _ = take(.semicolon)
         guard current.kind == .end else {
@@ -129,6 +130,7 @@ struct Parser {
 
     private mutating func column() throws(SQLError) -> SelectColumn {
         let position = current.position
+        operators = 0
         if take(.star) { return SelectColumn(kind: .star, alias: [], position: position) }
         let expression = try expression()
         guard take("AS") else { return SelectColumn(kind: .expression(expression), alias: [], position: position) }

@@ -1,0 +1,7 @@
+import Streams
+
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzTestOneInput(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
+    fuzzSQL(Array(UnsafeBufferPointer(start: data, count: count)))
+    return 0
+}
