@@ -75,7 +75,9 @@ package enum DemoPlant {
     }
 
     private static func line(_ tag: TagRow, unit: UInt8) -> String {
-        var fields = ["name: \(tag.name)", "address: \"\(unit)!\(tag.address)\"", "type: \(tag.type)"]
+        // Inside braces, YAML takes a bare bracket for a list.
+        let type = tag.type.contains("[") ? "\"\(tag.type)\"" : tag.type
+        var fields = ["name: \(tag.name)", "address: \"\(unit)!\(tag.address)\"", "type: \(type)"]
         if tag.isWritable { fields.append("access: read-write") }
         if let text = tag.unit { fields.append("unit: \"\(text)\"") }
         fields.append("description: \"\(tag.english) / \(tag.chinese)\"")
