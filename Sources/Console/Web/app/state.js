@@ -41,9 +41,18 @@ const narrowQuery = matchMedia("(max-width: 760px)");
 export const isNarrow = ref(narrowQuery.matches);
 narrowQuery.addEventListener("change", () => { isNarrow.value = narrowQuery.matches; });
 
-/** Unix milliseconds, moving once a second while the page is visible: relative times follow it. */
-export const now = ref(Date.now());
-setInterval(() => { if (!document.hidden) now.value = Date.now(); }, 1000);
+// How far this machine's clock is ahead of the server's.
+let skewMilliseconds = 0;
+/** Unix milliseconds by the server's clock. */
+export const serverNow = () => Date.now() - skewMilliseconds;
+/** Takes the time from a status. */
+export function learnTime({ startedAt, uptimeSeconds }) {
+  if (startedAt > 0 && uptimeSeconds >= 0) skewMilliseconds = Date.now() - (startedAt + uptimeSeconds * 1000);
+}
+
+/** The server's time, moving once a second while the page is visible: relative times follow it. */
+export const now = ref(serverNow());
+setInterval(() => { if (!document.hidden) now.value = serverNow(); }, 1000);
 
 const TOASTS_MAX = 4;
 export const toasts = shallowReactive([]);

@@ -68,7 +68,7 @@ export default {
     emptyTitle: "No devices yet", emptyText: "A device is a few lines of YAML: its driver, where it is, and the tags to read. Apply a file, and it appears here.",
   },
   device: {
-    tab: { tags: "Tags", diagnostics: "Diagnostics", history: "History", yaml: "YAML" }, tags: "Tags", tag: "Tag", value: "Value", quality: "Quality", time: "Time", type: "Type", address: "Address",
+    tab: { tags: "Tags", diagnostics: "Diagnostics", history: "History", yaml: "YAML" }, tags: "Tags", tag: "Tag", value: "Value", quality: "Quality", time: "Updated", type: "Type", address: "Address",
     unit: "Unit", group: "Group", access: "Access", accessOf: { read: "read", write: "read and write" }, write: "Write", filter: "Filter tags", onlyAbnormal: "Only abnormal", allGroups: "All groups",
     tagCount: { one: "{n} tag", other: "{n} tags" }, loadingTags: "{n} of {total} tags…", noTags: "This device has no tags", noTagsText: "Add tags to a group of its resource.",
     allGood: "Every tag is good", allGoodText: "There is nothing abnormal to show.", lastMinutes: "Last 10 minutes", openTrend: "Trend", samples: "Points shown", yaml: "The device's resource", roundTrip: "round trip {time}",
@@ -111,6 +111,7 @@ export default {
     emptyTitle: "No alarms", emptyText: "Rules with an alarm output, and messages on alarms/#, show up here the moment they come.", messages: "Messages on alarms/#", waiting: "Waiting for the next message. The same from a shell:",
     severities: { critical: "Critical", high: "High", medium: "Medium", low: "Low", info: "Info", urgent: "Urgent", warning: "Warning", error: "Error" },
     states: {
+      unack_active: "Unacknowledged", ack_active: "Acknowledged", rtn_unack: "Returned, unacknowledged", event: "Event",
       unacknowledged: "Unacknowledged", acknowledged: "Acknowledged", returnedUnacknowledged: "Returned, unacknowledged", normal: "Normal", active: "Active", cleared: "Cleared", raised: "Raised", returned: "Returned to normal",
       latched: "Latched", shelved: "Shelved", suppressed: "Suppressed", outOfService: "Out of service", returnToNormalUnacknowledged: "Returned, unacknowledged", unack: "Unacknowledged", acked: "Acknowledged", rtnun: "Returned, unacknowledged", norm: "Normal",
     },

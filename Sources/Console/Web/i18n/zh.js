@@ -68,7 +68,7 @@ export default {
     emptyTitle: "还没有设备", emptyText: "一台设备只需几行 YAML：驱动、地址和要读取的点位。应用文件后，设备就会出现在这里。",
   },
   device: {
-    tab: { tags: "点位", diagnostics: "诊断", history: "历史版本", yaml: "YAML" }, tags: "点位", tag: "点位", value: "值", quality: "质量", time: "时间", type: "类型", address: "地址",
+    tab: { tags: "点位", diagnostics: "诊断", history: "历史版本", yaml: "YAML" }, tags: "点位", tag: "点位", value: "值", quality: "质量", time: "更新时间", type: "类型", address: "地址",
     unit: "单位", group: "分组", access: "访问", accessOf: { read: "只读", write: "读写" }, write: "写入", filter: "筛选点位", onlyAbnormal: "仅看异常", allGroups: "全部分组",
     tagCount: "{n} 个点位", loadingTags: "已加载 {n}/{total} 个点位…", noTags: "此设备没有点位", noTagsText: "请在设备资源的分组中添加点位。",
     allGood: "所有点位均良好", allGoodText: "没有异常需要显示。", lastMinutes: "最近 10 分钟", openTrend: "趋势", samples: "显示点数", yaml: "设备资源", roundTrip: "往返 {time}",
@@ -111,6 +111,7 @@ export default {
     emptyTitle: "没有报警", emptyText: "带报警输出的规则，以及 alarms/# 上的消息，会即时显示在这里。", messages: "alarms/# 上的消息", waiting: "正在等待下一条消息。在终端中也可以：",
     severities: { critical: "紧急", high: "高", medium: "中", low: "低", info: "信息", urgent: "紧急", warning: "警告", error: "错误" },
     states: {
+      unack_active: "未确认", ack_active: "已确认", rtn_unack: "已恢复，未确认", event: "事件",
       unacknowledged: "未确认", acknowledged: "已确认", returnedUnacknowledged: "已恢复，未确认", normal: "正常", active: "活动", cleared: "已清除", raised: "已触发", returned: "已恢复",
       latched: "已锁存", shelved: "已搁置", suppressed: "已抑制", outOfService: "停用", returnToNormalUnacknowledged: "已恢复，未确认", unack: "未确认", acked: "已确认", rtnun: "已恢复，未确认", norm: "正常",
     },

@@ -23,7 +23,7 @@ export function stateBadge(state, { quiet = false, label } = {}) {
 }
 
 export function badge(kind, text) {
-  return html`<span class=${["badge", kind]}>${text}</span>`;
+  return html`<span class=${["badge text", kind]}>${text}</span>`;
 }
 
 export function notice(kind, content, action) {

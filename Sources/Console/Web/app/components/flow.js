@@ -15,10 +15,11 @@ const pages = { devices: "#/devices", bus: "#/mqtt", rules: "#/rules", historian
 const edges = [["devices", "bus", "devices"], ["bus", "rules", "rules"], ["bus", "historian", "historian"], ["bus", "mqtt", "mqtt"]];
 
 const DOTS_MAX = 9;
+const PIXELS_PER_DOT = 14;
 const PIXELS_PER_SECOND = 70;
 
-/** Dots on a line: none without data, then one more for each doubling or so. */
-const dotCount = (rate) => (rate > 0 ? Math.min(DOTS_MAX, 1 + Math.round(Math.log10(1 + rate) * 2)) : 0);
+/** Dots on a line: none without data, then two more for each power of ten, as far as there is room. */
+const dotCount = (rate, length) => (rate > 0 ? Math.max(1, Math.min(DOTS_MAX, Math.floor(length / PIXELS_PER_DOT), 1 + Math.round(Math.log10(1 + rate) * 2))) : 0);
 
 export const Flow = defineComponent({
   props: { flow: Array, history: Object, facts: Object },
@@ -81,8 +82,8 @@ export const Flow = defineComponent({
     return () => html`<div class="flow" ref=${box} data-test="flow" role="group" aria-label=${t("flow.label")}>
       <svg class="flow-lines" width=${size.value[0]} height=${size.value[1]} aria-hidden="true">${edges.map(([, , id], index) => {
         const node = byId.value[id];
-        return html`<g key=${index} data-edge=${index} class=${stateKind(node?.state ?? "ok")}><path d=${lines.value[index] ?? ""} />
-          ${Array.from({ length: dotCount(node?.ratePerSecond ?? 0) }, (_, dot) => html`<circle key=${dot} r="3.2" cx="-9" cy="-9" />`)}</g>`;
+        return html`<g key=${index} data-edge=${index} class=${stateKind(node?.state ?? "ok")}><path d=${lines.value[index]?.path ?? ""} />
+          ${Array.from({ length: dotCount(node?.ratePerSecond ?? 0, lines.value[index]?.length ?? 0) }, (_, dot) => html`<circle key=${dot} r="3.2" cx="-9" cy="-9" />`)}</g>`;
       })}</svg>
       ${nodes.map(card)}
     </div>`;
@@ -93,12 +94,12 @@ function curve(a, b, vertical) {
   if (vertical) {
     const [x0, y0, x1, y1] = [(a.left + a.right) / 2, a.bottom, (b.left + b.right) / 2, b.top];
     const bend = (y1 - y0) / 2;
-    return `M${x0} ${y0}C${x0} ${y0 + bend} ${x1} ${y1 - bend} ${x1} ${y1}`;
+    return { path: `M${x0} ${y0}C${x0} ${y0 + bend} ${x1} ${y1 - bend} ${x1} ${y1}`, length: Math.hypot(x1 - x0, y1 - y0) };
   }
   const y1 = (b.top + b.bottom) / 2;
   const [x0, x1] = [a.right, b.left];
   // Leaves a tall card at the height of where it goes, so that the lines do not bunch up.
   const y0 = Math.max(a.top + 24, Math.min(a.bottom - 24, y1));
   const bend = (x1 - x0) / 2;
-  return `M${x0} ${y0}C${x0 + bend} ${y0} ${x1 - bend} ${y1} ${x1} ${y1}`;
+  return { path: `M${x0} ${y0}C${x0 + bend} ${y0} ${x1 - bend} ${y1} ${x1} ${y1}`, length: Math.hypot(x1 - x0, y1 - y0) };
 }

@@ -76,7 +76,7 @@ export const DataTable = defineComponent({
     const spacer = (rows) => (rows > 0 ? html`<tr class="spacer" aria-hidden="true"><td colspan=${columns.value.length} style=${{ height: rows * properties.rowHeight + "px" }}></td></tr>` : null);
 
     return () => html`<div class="table-scroll" ref=${box} @scroll=${scroll} data-test=${properties.test}>
-      <table class="table" aria-label=${properties.label} aria-rowcount=${sorted.value.length + 1}>
+      <table class="table" style=${{ "--row": properties.rowHeight + "px" }} aria-label=${properties.label} aria-rowcount=${sorted.value.length + 1}>
         <colgroup>${columns.value.map((column) => html`<col key=${column.key} style=${widthOf(column)} />`)}</colgroup>
         <thead><tr aria-rowindex="1">${columns.value.map(head)}</tr></thead>
         <tbody>${spacer(range.value[0])}${visible.value.map(body)}${spacer(sorted.value.length - range.value[1])}</tbody>

@@ -8,6 +8,7 @@ import { html } from "../html.js";
 import { clock, number, t, valueText } from "../i18n.js";
 import { icon } from "../icons.js";
 import { link } from "../router.js";
+import { serverNow } from "../state.js";
 import { canWrite, quality } from "./tags.js";
 
 const WINDOW_MILLISECONDS = 10 * 60 * 1000;
@@ -28,7 +29,7 @@ export const TagPanel = defineComponent({
       const { tag } = properties;
       points.value = [];
       seen.value = null;
-      const to = Date.now();
+      const to = serverNow();
       try {
         const { series } = await post("/query", { tags: [tag.path], from: to - WINDOW_MILLISECONDS, to, buckets: BUCKETS, aggregates: ["avg"] });
         if (gone || tag !== properties.tag) return;
@@ -38,8 +39,8 @@ export const TagPanel = defineComponent({
     };
     watch(() => properties.tag, load, { immediate: true });
     watch(() => [properties.tag.cell.timestamp, properties.tag.cell.value], ([timestamp, value]) => {
-      const start = Date.now() - WINDOW_MILLISECONDS;
-      points.value = [...points.value.filter(([time]) => time >= start).slice(-POINTS_MAX), [timestamp ?? Date.now(), asNumber(value)]];
+      const start = serverNow() - WINDOW_MILLISECONDS;
+      points.value = [...points.value.filter(([time]) => time >= start).slice(-POINTS_MAX), [timestamp ?? serverNow(), asNumber(value)]];
     });
     onBeforeUnmount(() => { gone = true; });
 

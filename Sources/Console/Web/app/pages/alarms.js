@@ -13,7 +13,7 @@ import { isNarrow } from "../state.js";
 const REFRESH_MILLISECONDS = 3000;
 const MESSAGES_MAX = 200;
 const severities = { critical: 0, high: 1, urgent: 1, error: 1, medium: 2, warning: 2, low: 3, info: 4 };
-const isActive = (alarm) => !/^(normal|cleared|inactive|returned$)/i.test(alarm.state ?? "");
+const isActive = (alarm) => !/^(normal|event|cleared|inactive|returned$)/i.test(alarm.state ?? "");
 const stateBadgeKind = (state) => (/^(active|raised|unack|alarm)/i.test(state) ? "bad" : /^(ack|returned|rtn|latched)/i.test(state) ? "warn" : "");
 const severityText = (severity) => (!severity ? "–" : hasText("alarms.severities." + severity) ? t("alarms.severities." + severity) : severity);
 const stateText = (state) => (hasText("alarms.states." + state) ? t("alarms.states." + state) : state);
@@ -59,7 +59,7 @@ export default defineComponent({
     const columns = computed(() => [
       { key: "severity", label: isNarrow.value ? "" : t("alarms.severity"), width: "130px", narrowWidth: "38px", sort: (alarm) => severities[alarm.severity] ?? 5,
         cell: (alarm) => html`<span class=${["severity", alarm.severity]} title=${severityText(alarm.severity)}><i></i><span class=${{ "visually-hidden": isNarrow.value }}>${severityText(alarm.severity)}</span></span>` },
-      { key: "name", label: t("alarms.name"), width: "22%", sort: (alarm) => alarm.name, cell: (alarm) => html`<span class="strong" title=${alarm.name}>${alarm.name}</span>` },
+      { key: "name", label: t("alarms.name"), width: "22%", sort: (alarm) => alarm.name, cell: (alarm) => html`<><span class="strong" title=${alarm.name}>${alarm.name}</span>${isNarrow.value && alarm.message ? html`<div class="small muted truncate">${alarm.message}</div>` : null}</>` },
       { key: "state", label: t("devices.state"), width: "240px", narrowWidth: "172px", sort: (alarm) => alarm.state, cell: (alarm) => badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? "")) },
       { key: "message", label: t("alarms.message"), narrow: false, cell: (alarm) => html`<span title=${alarm.message}>${alarm.message}</span>` },
       { key: "device", label: t("alarms.device"), width: "130px", narrow: false, sort: (alarm) => alarm.device, cell: (alarm) => (alarm.device ? html`<a href=${link("devices", alarm.device)}>${alarm.device}</a>` : "") },
@@ -74,7 +74,7 @@ export default defineComponent({
           ${active ? badge("bad", t("alarms.active", { n: active })) : badge("good", t("alarms.none"))}${errorText(problem.value && problemText(problem.value))}</div>
         <section class="card table-card alarms-card">${alarms.value.length === 0
           ? empty("alarms", t("alarms.emptyTitle"), t("alarms.emptyText"))
-          : html`<${DataTable} columns=${columns.value} rows=${shown.value} rowKey=${(alarm) => alarm.id} label=${t("nav.alarms")} sort="severity" test="alarms-table"
+          : html`<${DataTable} columns=${columns.value} rows=${shown.value} rowKey=${(alarm) => alarm.id} label=${t("nav.alarms")} sort="severity" rowHeight=${isNarrow.value ? 54 : 36} test="alarms-table"
               rowProperties=${(alarm) => ({ "data-alarm": alarm.id, "data-state": alarm.state })} />`}</section>
         <section class="card table-card messages-card"><div class="card-head"><h2 class="grow">${t("alarms.messages")}</h2><span class="small faint">${number(messages.value.length)}</span></div>
           ${messages.value.length ? html`<ol class="messages" aria-live="off">${messages.value.map((message) => html`<li key=${message.key}><span class="num small faint nowrap">${clock(message.at)}</span><span class="mono small nowrap">${message.topic}</span><span class="small grow">${message.text}</span></li>`)}</ol>`

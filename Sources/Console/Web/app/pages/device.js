@@ -89,7 +89,7 @@ export default defineComponent({
     const body = () => {
       if (tab.value === "diagnostics") return diagnostics.value ? diagnosticsView(diagnostics.value, trips.value) : loading();
       if (tab.value === "history") return html`<${History} plural="devices" kind="device" name=${name} @changed=${load} />`;
-      if (tab.value === "yaml") return html`<div class="stack"><${Code} text=${resourceYAML(resource.value)} test="yaml" label=${t("device.yaml")} />${command(`tundish get device ${name} -o yaml`)}</div>`;
+      if (tab.value === "yaml") return html`<div class="stack"><${Code} text=${resourceYAML(resource.value).trimEnd()} test="yaml" label=${t("device.yaml")} />${command(`tundish get device ${name} -o yaml`)}</div>`;
       return tagsTab();
     };
 

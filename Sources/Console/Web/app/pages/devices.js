@@ -48,7 +48,7 @@ export default defineComponent({
       { key: "driver", label: t("devices.driver"), width: "140px", narrow: false, sort: (d) => d.spec.driver, cell: (d) => d.spec.driver },
       { key: "endpoint", label: t("devices.endpoint"), width: "190px", narrow: false, sort: (d) => d.endpoint, cell: (d) => html`<span class="mono small">${d.endpoint}</span>` },
       { key: "groups", label: t("devices.groups"), width: "90px", right: true, narrow: false, sort: (d) => d.spec.groups?.length ?? 0, cell: (d) => number(d.spec.groups?.length ?? 0) },
-      { key: "tags", label: t("devices.tags"), width: "90px", narrowWidth: "72px", right: true, sort: (d) => d.tags, cell: (d) => number(d.tags) },
+      { key: "tags", label: t("devices.tags"), width: "90px", narrowWidth: "84px", right: true, sort: (d) => d.tags, cell: (d) => number(d.tags) },
       { key: "message", label: t("devices.message"), narrow: false, cell: (d) => html`<span class="small muted" title=${problemText(d.status)}>${d.state === "running" ? relative(d.status?.since) : problemText(d.status)}</span>` },
     ]);
 

@@ -8,6 +8,7 @@ import { bytes, compact, dateTime, duration, number, problemText, t } from "../i
 import { icon } from "../icons.js";
 import { subscribe } from "../live.js";
 import { link } from "../router.js";
+import { learnTime } from "../state.js";
 
 const HISTORY_MAX = 120;
 const plurals = { Device: "devices", Rule: "rules" };
@@ -21,6 +22,7 @@ export default defineComponent({
 
     onBeforeUnmount(subscribe({ status: true }, ({ status: fresh }) => {
       if (!fresh) return;
+      learnTime(fresh);
       const at = Date.now();
       if (before) {
         const seconds = fresh.uptimeSeconds - before.uptimeSeconds;

@@ -44,12 +44,13 @@ export default defineComponent({
       const { lastError } = metrics.value ?? {};
       return html`<div class="page">
         <div class="device-head">${stateBadge(status.state)}${spec.dialect ? html`<span class="muted">${spec.dialect}</span>` : null}<span class="grow"></span><span class="small faint">${t("history.revision", { revision: number(rule.value.revision) })}</span></div>
+        ${spec.description ? html`<p class="muted">${spec.description}</p>` : null}
         ${status.state !== "running" && status.message ? notice(status.state === "failed" ? "bad" : "warn", problemText(status)) : null}
         ${problem.value ? errorText(problemText(problem.value)) : null}
         <div class="rule-columns">
           <div class="stack">
             <section class="card"><div class="card-head"><h2>SQL</h2></div><div class="card-body"><${Code} text=${spec.sql} language="SQL" test="rule-sql" /></div></section>
-            <section class="card"><div class="card-head"><h2>${t("rules.outputs")}</h2></div><div class="card-body"><${Code} text=${toYAML(spec.outputs ?? [])} language="YAML" test="rule-outputs" label=${t("rules.outputs")} /></div></section>
+            <section class="card"><div class="card-head"><h2>${t("rules.outputs")}</h2></div><div class="card-body"><${Code} text=${toYAML(spec.outputs ?? []).trimEnd()} language="YAML" test="rule-outputs" label=${t("rules.outputs")} /></div></section>
           </div>
           <div class="stack">
             <section class="card"><div class="card-head"><h2>${t("rules.metrics")}</h2></div><div class="card-body stack">

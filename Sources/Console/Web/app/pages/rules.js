@@ -45,7 +45,7 @@ export default defineComponent({
       { key: "name", label: t("rules.name"), width: "20%", sort: (rule) => rule.name, cell: (rule) => html`<a class="strong" href=${link("rules", rule.name)}>${rule.name}</a>` },
       { key: "state", label: t("devices.state"), width: "140px", narrowWidth: "116px", sort: (rule) => rule.status.state, cell: (rule) => stateBadge(rule.status.state, { quiet: rule.status.state === "running" }) },
       { key: "sql", label: "SQL", narrow: false, cell: (rule) => html`<span class="sql-line" title=${rule.spec.sql}>${rule.spec.sql.replace(/\s+/g, " ")}</span>` },
-      { key: "perSecond", label: t("rules.perSecond"), width: "110px", narrowWidth: "88px", right: true, sort: (rule) => metrics[rule.name]?.perSecond ?? -1, cell: (rule) => number(metrics[rule.name]?.perSecond, 1) },
+      { key: "perSecond", label: t("rules.perSecond"), width: "110px", narrowWidth: "104px", right: true, sort: (rule) => metrics[rule.name]?.perSecond ?? -1, cell: (rule) => number(metrics[rule.name]?.perSecond, 1) },
       count("matched", t("rules.matched")), count("passed", t("rules.passed")), count("failed", t("rules.failed")), count("emitted", t("rules.emitted")),
     ]);
 

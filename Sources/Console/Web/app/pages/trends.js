@@ -1,15 +1,17 @@
 // Pens over time: recorded buckets below, live values on top, the address keeps what was chosen.
 
 import { computed, defineComponent, onBeforeUnmount, ref, shallowRef, watch } from "/vendor/vue/vue.esm-browser.prod.js";
+import { get } from "../api.js";
 import { empty, errorText, segmented } from "../components/basics.js";
 import { quality } from "../device/tags.js";
 import { html } from "../html.js";
 import { dateTime, problemText, relative, t, valueText } from "../i18n.js";
 import { icon } from "../icons.js";
-import { subscribeTags } from "../live.js";
+import { liveState, subscribeTags } from "../live.js";
 import { link, replace, route } from "../router.js";
+import { learnTime, serverNow } from "../state.js";
 import { TrendChart } from "../trends/chart.js";
-import { appendLive, loadRows, makePens, rowAt, statistics } from "../trends/pens.js";
+import { appendLive, holdLive, loadRows, makePens, rowAt, statistics } from "../trends/pens.js";
 import { PenPicker } from "../trends/picker.js";
 
 const RANGES = { "5m": 300000, "15m": 900000, "1h": 3600000, "8h": 28800000, "24h": 86400000, "7d": 604800000 };
@@ -24,7 +26,7 @@ export default defineComponent({
     const range = ref(route.query.range in RANGES ? route.query.range : "15m");
     const fixed = Number(route.query.from) > 0 && Number(route.query.to) > Number(route.query.from);
     const live = ref(!fixed);
-    const to = ref(fixed ? Number(route.query.to) : Date.now());
+    const to = ref(fixed ? Number(route.query.to) : serverNow());
     const from = ref(fixed ? Number(route.query.from) : to.value - RANGES[range.value]);
     const version = ref(0);
     const width = ref(900);
@@ -33,6 +35,8 @@ export default defineComponent({
     const busy = ref(false);
     const problem = shallowRef(null);
     (route.query.tags ?? "").split(",").filter(Boolean).forEach(add);
+
+    get("/status").then(learnTime, () => { /* the two clocks are taken as one */ });
 
     let abort = null;
     const load = async () => {
@@ -45,7 +49,7 @@ export default defineComponent({
       const buckets = Math.min(BUCKETS_MAX, Math.max(60, Math.round((width.value / 1.5) * ((span + 2 * margin) / span))));
       busy.value = true;
       try {
-        await loadRows([...pens], from.value - margin, Math.min(to.value + margin, Date.now() + 1000), buckets, mine.signal);
+        await loadRows([...pens], from.value - margin, Math.min(to.value + margin, serverNow() + 1000), buckets, mine.signal);
         problem.value = null;
         version.value++;
       } catch (error) {
@@ -67,14 +71,14 @@ export default defineComponent({
 
     const pickRange = (name) => {
       range.value = name;
-      const end = live.value ? Date.now() : Math.min(Date.now(), (from.value + to.value + RANGES[name]) / 2);
+      const end = live.value ? serverNow() : Math.min(serverNow(), (from.value + to.value + RANGES[name]) / 2);
       to.value = end;
       from.value = end - RANGES[name];
       settle();
     };
     const setLive = (on) => {
       live.value = on;
-      if (on) { to.value = Date.now(); from.value = to.value - RANGES[range.value]; }
+      if (on) { to.value = serverNow(); from.value = to.value - RANGES[range.value]; }
       settle();
     };
     const setView = (start, end) => {
@@ -87,8 +91,9 @@ export default defineComponent({
     const tick = setInterval(() => {
       if (document.hidden) return;
       if (live.value) {
-        to.value = Date.now();
+        to.value = serverNow();
         from.value = to.value - RANGES[range.value];
+        if (liveState.value === "open") pens.forEach((pen) => holdLive(pen, to.value));
       }
       version.value++;
     }, LIVE_STEP_MILLISECONDS);
@@ -101,7 +106,7 @@ export default defineComponent({
       unsubscribe = subscribeTags(wanted.map((pen) => pen.path), (index, timestamp, value, code) => {
         const pen = wanted[index];
         // Values of now belong to the drawing only if it reaches now without a hole.
-        if (pen && (live.value || to.value >= Date.now() - 2000)) appendLive(pen, timestamp, value, code);
+        if (pen && (live.value || to.value >= serverNow() - 2000)) appendLive(pen, timestamp, value, code);
         else if (pen) Object.assign(pen, { value, timestamp, quality: code ?? null });
       });
       settle();
@@ -115,7 +120,7 @@ export default defineComponent({
       ${segmented(t("trends.range"), Object.keys(RANGES).map((name) => ({ value: name, label: t("trends.ranges." + name), test: "range-" + name })), live.value || to.value - from.value === RANGES[range.value] ? range.value : null, pickRange)}
       <button class=${["button live-button", { on: live.value }]} type="button" aria-pressed=${String(live.value)} data-test="live" @click=${() => setLive(!live.value)}><i></i>${t("trends.live")}</button>
       <button class="icon-button" type="button" title=${t("trends.zoomOut")} aria-label=${t("trends.zoomOut")} data-test="zoom-out"
-        @click=${() => { const span = to.value - from.value; setView(from.value - span / 2, Math.min(to.value + span / 2, Date.now())); }}>${icon("zoomOut")}</button>
+        @click=${() => { const span = to.value - from.value; setView(from.value - span / 2, Math.min(to.value + span / 2, serverNow())); }}>${icon("zoomOut")}</button>
       <span class="small muted num hide-narrow" data-test="window">${live.value ? null : `${dateTime(from.value)} – ${dateTime(to.value)}`}</span>
       <span class="grow"></span>
       ${busy.value ? html`<span class="spinner" role="status" aria-label=${t("common.loading")}></span>` : null}
@@ -128,7 +133,7 @@ export default defineComponent({
       const show = (value) => valueText(value === undefined ? null : value, pen.type === "bool" ? "float32" : pen.type.startsWith("float") ? pen.type : "float32");
       return html`<tr key=${pen.path} class=${{ off: pen.hidden }} data-test="pen" data-tag=${pen.path}>
         <td><button class="link-button pen-name" type="button" title=${t(pen.hidden ? "trends.show" : "trends.hide")} aria-pressed=${String(!pen.hidden)} @click=${() => { pen.hidden = !pen.hidden; }}>
-          <span class="swatch" style=${{ background: `var(--pen-${pen.colour})` }}></span><span>${pen.path.split("/").slice(-1)[0]}</span></button>
+          <span class="swatch" style=${{ background: `var(--pen-${pen.colour})` }}></span><span>${pen.path.split("/").slice(2).join("/")}</span></button>
           <a class="small faint" href=${link("devices", pen.path.split("/")[0], { tag: pen.path.split("/").slice(1).join("/") })}>${pen.path.split("/").slice(0, 2).join("/")}</a></td>
         <td class="right num" data-test="pen-cursor">${row ? show(row[3]) : "–"}</td>
         <td class="right num"><span class="value" data-test="pen-latest">${valueText(pen.value, pen.type)}</span>${pen.unit ? html`<span class="unit">${pen.unit}</span>` : null}</td>

@@ -2,10 +2,12 @@
 
 import { reactive, shallowReactive } from "/vendor/vue/vue.esm-browser.prod.js";
 import { post } from "../api.js";
+import { serverNow } from "../state.js";
 
 export const PENS_MAX = 8;
 const LIVE_POINTS_MAX = 4000;
 const GAP_FACTOR = 3;
+const HOLD_MILLISECONDS = 1500;
 
 export const asNumber = (value) => (typeof value === "boolean" || typeof value === "bigint" ? Number(value) : typeof value === "number" ? value : null);
 
@@ -17,7 +19,7 @@ export function makePens() {
     if (pens.length >= PENS_MAX || pens.some((pen) => pen.path === path)) return;
     const used = new Set(pens.map((pen) => pen.colour));
     const colour = Array.from({ length: PENS_MAX }, (_, index) => index + 1).find((index) => !used.has(index));
-    pens.push(shallowReactive({ path, colour, type: "", unit: "", hidden: false, rows: [], bucketMilliseconds: 0, value: null, timestamp: null, quality: null, fault: null }));
+    pens.push(shallowReactive({ path, colour, type: "", unit: "", hidden: false, rows: [], bucketMilliseconds: 0, usualMilliseconds: 0, value: null, timestamp: null, quality: null, fault: null }));
   };
   const remove = (path) => {
     const index = pens.findIndex((pen) => pen.path === path);
@@ -52,11 +54,11 @@ export async function loadRows(pens, from, to, buckets, signal) {
     // What came live after the newest bucket stays.
     const newest = rows.length ? rows[rows.length - 1][0] + bucketMilliseconds : from;
     pen.bucketMilliseconds = bucketMilliseconds;
-    pen.rows = [...rows, ...pen.rows.filter((row) => row[4] && row[0] > newest && row[0] <= Date.now())];
+    pen.rows = [...rows, ...pen.rows.filter((row) => row[4] && row[0] > newest && row[0] <= serverNow() + 1000)];
   }
 }
 
-/** Adds a live value behind the recorded ones; a fifth element marks it. */
+/** Adds a live value behind the recorded ones; a fifth element marks it, a sixth what is held. */
 export function appendLive(pen, timestamp, value, quality) {
   pen.value = value;
   pen.timestamp = timestamp;
@@ -69,6 +71,19 @@ export function appendLive(pen, timestamp, value, quality) {
   if (pen.rows.length > LIVE_POINTS_MAX) pen.rows.splice(0, pen.rows.length - LIVE_POINTS_MAX);
 }
 
+/** The server sends changes only: a value that stays good still is what it was. */
+export function holdLive(pen, at) {
+  const y = asNumber(pen.value);
+  const last = pen.rows[pen.rows.length - 1];
+  if (y === null || (pen.quality && !pen.quality.startsWith("uncertain")) || (last && at - last[0] < HOLD_MILLISECONDS)) return;
+  // Behind the real ones, so that the next change is never older than what was held.
+  const time = at - HOLD_MILLISECONDS / 2;
+  // One held point moves along; two keep a flat line.
+  const before = pen.rows[pen.rows.length - 2];
+  if (last?.[5] && before?.[3] === y && last[3] === y) pen.rows.pop();
+  pen.rows.push([time, y, y, y, true, true]);
+}
+
 /** The pieces without a hole, and the holes: times between points that are farther apart than points usually are. */
 export function segmentsOf(pen) {
   const { rows } = pen;
@@ -78,11 +93,13 @@ export function segmentsOf(pen) {
   steps.sort((a, b) => a - b);
   const usual = Math.max(steps[Math.floor(steps.length / 2)] ?? 0, pen.bucketMilliseconds, 500);
   const limit = Math.max(usual * GAP_FACTOR, 3000);
+  pen.usualMilliseconds = usual;
   const segments = [];
   const gaps = [];
   let start = 0;
   for (let index = 1; index <= rows.length; index++) {
-    if (index < rows.length && rows[index][0] - rows[index - 1][0] <= limit) continue;
+    // A held value reaches as far back as it was seen.
+    if (index < rows.length && (rows[index][5] || rows[index][0] - rows[index - 1][0] <= limit)) continue;
     segments.push(rows.slice(start, index));
     if (index < rows.length) gaps.push([rows[index - 1][0] + usual, rows[index][0]]);
     start = index;
@@ -100,7 +117,7 @@ export function rowAt(pen, time) {
     else high = middle;
   }
   const row = rows[low - 1];
-  if (!row || time - row[0] > Math.max(pen.bucketMilliseconds * GAP_FACTOR, 5000)) return null;
+  if (!row || time - row[0] > Math.max(pen.bucketMilliseconds * GAP_FACTOR, pen.usualMilliseconds * GAP_FACTOR, 5000)) return null;
   return row;
 }
 
