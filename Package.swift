@@ -17,7 +17,7 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
-]
+] + (withFuzzers ? [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])] : [])
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
@@ -93,7 +93,7 @@ targets += library(
     "Bench",
     [
         "Model", "Wire", "Bus", "Formats", "Journal", "DriverKit", "Gateway", "BrokerCore", "Broker", "Streams",
-        "Historian", "Simulator", "Catalogue", "Node", nioCore, nioPosix, logging,
+        "Historian", "Simulator", "Catalogue", "Node", "CZlib", nioCore, nioPosix, logging,
     ])
 
 targets += [
@@ -111,12 +111,14 @@ targets += [
 ]
 
 if withFuzzers {
-    let fuzz: [SwiftSetting] = strict + [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])]
+    targets.append(.target(name: "CFuzzMain", path: "Fuzz/CFuzzMain"))
     targets += fuzzTargets.map { name in
         .executableTarget(
             name: "Fuzz\(name)",
-            dependencies: ["BrokerCore", "ModbusWire", "Streams", "Resources", "Journal", "Model", "Wire", nioCore],
-            path: "Fuzz/\(name)", swiftSettings: fuzz,
+            dependencies: [
+                "BrokerCore", "ModbusWire", "Streams", "Resources", "Journal", "Model", "Wire", "CFuzzMain", nioCore,
+            ],
+            path: "Fuzz/\(name)", swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])
     }
 }
