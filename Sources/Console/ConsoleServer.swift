@@ -58,7 +58,8 @@ package actor ConsoleServer {
     package func start() async throws(Problem) -> Int {
         if let port { return port }
         let responder = Responder(
-            table: table, gatekeeper: Gatekeeper(accounts: api.gatekeeper.accounts, sessions: sessions, options: options),
+            table: table,
+            gatekeeper: Gatekeeper(accounts: api.gatekeeper.accounts, sessions: sessions, options: options),
             pages: pages, logger: logger)
         let hub = hub
         let child = ConsoleChannel(

@@ -13,7 +13,8 @@ struct AccessTests {
         try await Harness.run { (harness: Harness) async throws in
             var checked = 0
             for route in harness.server.table.routes {
-                let path = route.path.replacing("{name}", with: "x").replacing("{id}", with: "x").replacing("{kind}", with: "x")
+                let path = route.path.replacing("{name}", with: "x").replacing("{id}", with: "x").replacing(
+                    "{kind}", with: "x")
                 let answer = try await harness.call(route.method.rawValue, path, [:])
                 switch route.access {
                 case .authenticated:
@@ -176,7 +177,8 @@ struct AccessTests {
     @Test("the number of sessions is bounded; the one unused longest goes")
     func sessionsAreBounded() {
         let time = ManualTime()
-        let store = SessionStore(idle: .seconds(1000), lifetime: .seconds(1000), time: time, random: SeededRandom(seed: 1))
+        let store = SessionStore(
+            idle: .seconds(1000), lifetime: .seconds(1000), time: time, random: SeededRandom(seed: 1))
         let first = store.begin("ann")
         time.advance(nanoseconds: 1)
         for _ in 0..<SessionStore.sessionsMax { _ = store.begin("bob") }
@@ -210,7 +212,9 @@ struct AccessTests {
             for host in ["localhost", "127.0.0.1:\(harness.port)", "[::1]:80", "x.localhost", "plant.example"] {
                 #expect(try await status(host) == 200, "\(host)")
             }
-            for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil", "[::1", "localhost:x", "128.0.0.1"] {
+            for host in [
+                "evil.example", "127.0.0.1.evil.example", "localhost.evil", "[::1", "localhost:x", "128.0.0.1",
+            ] {
                 #expect(try await status(host) == 421, "\(host)")
             }
         }

@@ -130,14 +130,17 @@ struct LiveTests {
             for number in 0..<3 {
                 let topic = try Topic(number == 1 ? "other" : "alarms/\(number)")
                 _ = harness.bus.send([
-                    Message(topic: topic, payload: .bytes("{}"), retain: true, receivedAt: Timestamp(milliseconds: 8), origin: origin)
+                    Message(
+                        topic: topic, payload: .bytes("{}"), retain: true, receivedAt: Timestamp(milliseconds: 8),
+                        origin: origin)
                 ])
             }
             var topics: [String] = []
             while topics.count < 2 {
                 for message in try await socket.message()["m"]?.array ?? [] {
                     topics.append(message["topic"]?.string ?? "")
-                    #expect(message["payload"]?.string == "{}" && message["at"]?.integer == 8 && message["retain"] == true)
+                    #expect(
+                        message["payload"]?.string == "{}" && message["at"]?.integer == 8 && message["retain"] == true)
                 }
             }
             #expect(topics == ["alarms/0", "alarms/2"])
@@ -186,7 +189,9 @@ struct LiveTests {
         try await Harness.run { (harness: Harness) async throws in
             let tags = (0..<2_000).map { "d/g/tag-\($0)" }
             func setAll(_ round: Int64) {
-                for tag in tags { harness.services.set(tag, .string(String(repeating: "x", count: 60) + "\(round)"), at: round) }
+                for tag in tags {
+                    harness.services.set(tag, .string(String(repeating: "x", count: 60) + "\(round)"), at: round)
+                }
             }
             setAll(0)
             let slow = try await harness.openLive()
@@ -218,13 +223,17 @@ struct LiveTests {
         }
     }
 
-    @Test("malformed requests are answered with an error and the socket goes on", arguments: [
-        ("{", "live.json"), ("[]", "live.op"), ("{\"op\":\"dance\",\"id\":1}", "live.op"), ("{\"op\":\"subscribe\"}", "live.id"),
-        ("{\"op\":\"subscribe\",\"id\":1}", "live.subject"), ("{\"op\":\"subscribe\",\"id\":1,\"tags\":[]}", "live.tags"),
-        ("{\"op\":\"subscribe\",\"id\":1,\"tags\":[1]}", "live.tags"),
-        ("{\"op\":\"subscribe\",\"id\":1,\"topics\":[\"a/#/b\"]}", "topic.invalid"),
-        ("{\"op\":\"subscribe\",\"id\":1,\"tags\":[\"a/b/c\"],\"intervalMilliseconds\":\"x\"}", "live.interval"),
-    ])
+    @Test(
+        "malformed requests are answered with an error and the socket goes on",
+        arguments: [
+            ("{", "live.json"), ("[]", "live.op"), ("{\"op\":\"dance\",\"id\":1}", "live.op"),
+            ("{\"op\":\"subscribe\"}", "live.id"),
+            ("{\"op\":\"subscribe\",\"id\":1}", "live.subject"),
+            ("{\"op\":\"subscribe\",\"id\":1,\"tags\":[]}", "live.tags"),
+            ("{\"op\":\"subscribe\",\"id\":1,\"tags\":[1]}", "live.tags"),
+            ("{\"op\":\"subscribe\",\"id\":1,\"topics\":[\"a/#/b\"]}", "topic.invalid"),
+            ("{\"op\":\"subscribe\",\"id\":1,\"tags\":[\"a/b/c\"],\"intervalMilliseconds\":\"x\"}", "live.interval"),
+        ])
     func malformed(text: String, code: String) async throws {
         try await Harness.run { (harness: Harness) async throws in
             let socket = try await harness.openLive()
@@ -274,7 +283,9 @@ struct LiveTests {
         let time = ManualTime()
         try await Harness.run({ $0.time = time }) { (harness: Harness) async throws in
             let cookie = try #require(try await harness.logIn().cookie)
-            let socket = try await harness.openLive(["Cookie": cookie, "Host": "127.0.0.1", "Origin": "http://127.0.0.1"])
+            let socket = try await harness.openLive([
+                "Cookie": cookie, "Host": "127.0.0.1", "Origin": "http://127.0.0.1",
+            ])
             try await socket.sendText("{\"op\":\"ping\"}")
             #expect(try await socket.message()["op"]?.string == "pong")
             harness.server.sessions.endAll(of: "ann")
@@ -303,7 +314,9 @@ struct LiveTests {
         var random = SplitMix64(seed: 5)
         for round in 0..<3_000 {
             var bytes = seeds[round % seeds.count]
-            for _ in 0..<(random.next() % 6) { bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next()) }
+            for _ in 0..<(random.next() % 6) {
+                bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+            }
             if round % 3 == 0 { bytes.removeLast(Int(random.next() % UInt64(bytes.count))) }
             _ = try? LiveRequest(parsing: Bytes(bytes))
         }

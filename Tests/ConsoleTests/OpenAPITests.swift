@@ -13,7 +13,9 @@ struct OpenAPITests {
             #expect(document["openapi"]?.string == "3.1.0")
             var described: Set<String> = []
             for path in document["paths"]?.members ?? [] {
-                for operation in path.value.members ?? [] { described.insert("\(operation.key.uppercased()) \(path.key)") }
+                for operation in path.value.members ?? [] {
+                    described.insert("\(operation.key.uppercased()) \(path.key)")
+                }
             }
             let routes = Set(harness.server.table.routes.map { "\($0.method.rawValue) \($0.path)" })
             #expect(described == routes.subtracting(["GET /api/openapi.json"]))

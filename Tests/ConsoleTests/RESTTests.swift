@@ -59,9 +59,11 @@ struct RESTTests {
     func sources() async throws {
         try await Harness.run { (harness: Harness) async throws in
             let cookie = ["Cookie": try #require(try await harness.logIn().cookie), "X-Tundish-Request": "1"]
-            #expect(try await harness.call("PUT", "/api/v1/devices/a", cookie, spec).json["source"]?.string == "console")
+            #expect(
+                try await harness.call("PUT", "/api/v1/devices/a", cookie, spec).json["source"]?.string == "console")
             let named = Harness.token.merging(["X-Tundish-Source": "plant.yaml"]) { $1 }
-            #expect(try await harness.call("PUT", "/api/v1/devices/b", named, spec).json["source"]?.string == "plant.yaml")
+            #expect(
+                try await harness.call("PUT", "/api/v1/devices/b", named, spec).json["source"]?.string == "plant.yaml")
         }
     }
 
@@ -77,11 +79,16 @@ struct RESTTests {
     func userChangeEndsSessions() async throws {
         try await Harness.run { (harness: Harness) async throws in
             let cookie = ["Cookie": try #require(try await harness.logIn().cookie)]
-            #expect(try await harness.call("PUT", "/api/v1/users/ann", Harness.token.merging(["If-Match": "*"]) { $1 }, spec).status == 412)
+            #expect(
+                try await harness.call(
+                    "PUT", "/api/v1/users/ann", Harness.token.merging(["If-Match": "*"]) { $1 }, spec
+                ).status == 412)
             #expect(try await harness.call("GET", "/api/v1/status", cookie).status == 200)
             #expect(try await harness.call("PUT", "/api/v1/users/ann", Harness.token, spec).status == 201)
             #expect(
-                try await harness.call("PUT", "/api/v1/users/ann", Harness.token.merging(["If-Match": "*"]) { $1 }, spec).status == 200)
+                try await harness.call(
+                    "PUT", "/api/v1/users/ann", Harness.token.merging(["If-Match": "*"]) { $1 }, spec
+                ).status == 200)
             #expect(try await harness.call("GET", "/api/v1/status", cookie).status == 401)
         }
     }
@@ -92,7 +99,8 @@ struct RESTTests {
             let connection = try await harness.connect()
             defer { connection.close() }
             let yaml = Harness.token.merging(["Content-Type": "application/yaml; charset=utf-8"]) { $1 }
-            let good = try await connection.request("POST", "/api/v1/apply?dryRun=true", yaml, body: Array("kind: Device".utf8))
+            let good = try await connection.request(
+                "POST", "/api/v1/apply?dryRun=true", yaml, body: Array("kind: Device".utf8))
             #expect(good.status == 200)
             #expect(good.json["dryRun"] == true)
             #expect(good.json["changes"]?[0]?["diff"]?[0]?["path"]?.string == "groups[0].interval")
@@ -115,10 +123,13 @@ struct RESTTests {
             let kinds = try await harness.call("GET", "/api/v1/schema")
             #expect(kinds.json["kinds"]?[1]?.string == "Device")
             let field = try await harness.call("GET", "/api/v1/schema/devices").json["fields"]?[0]
-            #expect(field?["type"]?.string == "duration" && field?["min"]?.string == "1ms" && field?["max"]?.string == "1m")
+            #expect(
+                field?["type"]?.string == "duration" && field?["min"]?.string == "1ms" && field?["max"]?.string == "1m")
             #expect(field?["required"] == true)
             #expect(try await harness.call("GET", "/api/v1/schema/Nothing").code == "kind.unknown")
-            #expect(try await harness.call("GET", "/api/v1/drivers").json[0]?["connection"]?["fields"]?[0]?["name"]?.string == "host")
+            #expect(
+                try await harness.call("GET", "/api/v1/drivers").json[0]?["connection"]?["fields"]?[0]?["name"]?.string
+                    == "host")
         }
     }
 
@@ -142,7 +153,8 @@ struct RESTTests {
         try await Harness.run { (harness: Harness) async throws in
             let connection = try await harness.connect()
             defer { connection.close() }
-            let text = #"{"device":"press-1","group":"fast","values":{"big":9223372036854775807,"huge":18446744073709551615,"mode":1}}"#
+            let text =
+                #"{"device":"press-1","group":"fast","values":{"big":9223372036854775807,"huge":18446744073709551615,"mode":1}}"#
             let answer = try await connection.request("POST", "/api/v1/write", Harness.token, body: Array(text.utf8))
             #expect(answer.status == 200)
             #expect(answer.text.contains("\"big\":{\"value\":9223372036854775807}"))
@@ -158,7 +170,9 @@ struct RESTTests {
     func problemStatus() async throws {
         try await Harness.run { (harness: Harness) async throws in
             let body: JSONValue = .object(["device": "x", "group": "g", "values": .object(["t": 1])])
-            for (code, status) in [("device.unknown", 404), ("device.timeout", 504), ("queue.full", 503), ("value.out_of_range", 422)] {
+            for (code, status) in [
+                ("device.unknown", 404), ("device.timeout", 504), ("queue.full", 503), ("value.out_of_range", 422),
+            ] {
                 harness.services.state.withLock { $0.writeProblem = Problem(code, "why", ["device": "x"]) }
                 let answer = try await harness.call("POST", "/api/v1/write", Harness.token, body)
                 #expect(answer.status == status)
@@ -170,13 +184,16 @@ struct RESTTests {
         }
     }
 
-    @Test("malformed bodies are refused with what is wrong", arguments: [
-        ("{", 400, "request.json"), ("[1]", 400, "request.json_object"), ("", 400, "request.json"),
-        ("{\"device\":1}", 422, "request.value"), ("{\"device\":\"d\"}", 422, "request.missing"),
-        ("{\"device\":\"d\",\"group\":\"g\",\"values\":{}}", 422, "request.value"),
-        ("{\"device\":\"d\",\"group\":\"g\",\"values\":{\"t\":null}}", 422, "request.value"),
-        (String(repeating: "[", count: 100_000), 400, "request.json"), ("{\"device\":\"\u{FFFD}", 400, "request.json"),
-    ])
+    @Test(
+        "malformed bodies are refused with what is wrong",
+        arguments: [
+            ("{", 400, "request.json"), ("[1]", 400, "request.json_object"), ("", 400, "request.json"),
+            ("{\"device\":1}", 422, "request.value"), ("{\"device\":\"d\"}", 422, "request.missing"),
+            ("{\"device\":\"d\",\"group\":\"g\",\"values\":{}}", 422, "request.value"),
+            ("{\"device\":\"d\",\"group\":\"g\",\"values\":{\"t\":null}}", 422, "request.value"),
+            (String(repeating: "[", count: 100_000), 400, "request.json"),
+            ("{\"device\":\"\u{FFFD}", 400, "request.json"),
+        ])
     func malformedBodies(text: String, status: Int, code: String) async throws {
         try await Harness.run { (harness: Harness) async throws in
             let connection = try await harness.connect()
@@ -191,12 +208,16 @@ struct RESTTests {
     func hugeBody() async throws {
         try await Harness.run { (harness: Harness) async throws in
             let declared = try await harness.connect()
-            try await declared.send("POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-token\r\nContent-Length: 99999999\r\n\r\n")
+            try await declared.send(
+                "POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-token\r\nContent-Length: 99999999\r\n\r\n"
+            )
             #expect(try await declared.response().status == 413)
             declared.close()
 
             let chunked = try await harness.connect()
-            try await chunked.send("POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-token\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try await chunked.send(
+                "POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-token\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
             let chunk = "8000\r\n" + String(repeating: "x", count: 0x8000) + "\r\n"
             for _ in 0..<4 { try await chunked.send(chunk) }
             #expect(try await chunked.response().code == "request.too_large")
@@ -241,10 +262,12 @@ struct RESTTests {
         }
     }
 
-    @Test("a query that cannot be answered says why", arguments: [
-        "last=24h", "tags=a/b&last=1h", "tags=a/b/c", "tags=a/b/c&last=soon", "tags=a/b/c&from=5&to=4",
-        "tags=a/b/c&last=24h&bucket=1ms", "tags=a/b/c&last=1h&aggregates=median", "tags=a/b/c&from=yesterday",
-    ])
+    @Test(
+        "a query that cannot be answered says why",
+        arguments: [
+            "last=24h", "tags=a/b&last=1h", "tags=a/b/c", "tags=a/b/c&last=soon", "tags=a/b/c&from=5&to=4",
+            "tags=a/b/c&last=24h&bucket=1ms", "tags=a/b/c&last=1h&aggregates=median", "tags=a/b/c&from=yesterday",
+        ])
     func wrongQueries(query: String) async throws {
         try await Harness.run { (harness: Harness) async throws in
             #expect(try await harness.call("GET", "/api/v1/query?\(query)").status == 422)
@@ -266,7 +289,9 @@ struct RESTTests {
             #expect(message.origin.kind == .console && message.origin.username == "robot")
             _ = try await publish(.object(["topic": "a", "payload": "AP8=", "encoding": "base64"]))
             #expect(harness.bus.published.withLock { $0.last?.payload.bytes.array } == [0, 255])
-            #expect(try await publish(.object(["topic": "a", "payload": "A", "encoding": "base64"])).code == "request.base64")
+            #expect(
+                try await publish(.object(["topic": "a", "payload": "A", "encoding": "base64"])).code
+                    == "request.base64")
             #expect(try await publish(.object(["topic": "a/#"])).code == "topic.invalid")
             #expect(try await publish(.object(["topic": "a", "qos": 3])).status == 422)
         }
@@ -289,7 +314,9 @@ struct RESTTests {
             #expect(text.utf8.count % 4 == 0)
             #expect(Base64.decode(text) == bytes)
         }
-        for wrong in ["A", "AA", "AAA", "A===", "====", "AA=A", "AA A"] { #expect(Base64.decode(wrong) == nil, "\(wrong)") }
+        for wrong in ["A", "AA", "AAA", "A===", "====", "AA=A", "AA A"] {
+            #expect(Base64.decode(wrong) == nil, "\(wrong)")
+        }
     }
 
     @Test("an unknown path is a problem document, a wrong method names the right ones")
@@ -302,7 +329,9 @@ struct RESTTests {
             #expect(wrong.status == 405)
             #expect(wrong.headers["allow"] == "GET")
             #expect(try await harness.call("GET", "/api/v1/devices/x/diagnostics").code == "device.unknown")
-            #expect(try await harness.call("GET", "/api/v1/devices/press-1/diagnostics").json["counters"]?["requests"]?.integer == 7)
+            #expect(
+                try await harness.call("GET", "/api/v1/devices/press-1/diagnostics").json["counters"]?["requests"]?
+                    .integer == 7)
             #expect(try await harness.call("GET", "/api/v1/rules/hot/metrics").json["perSecond"]?.number == 0.5)
         }
     }

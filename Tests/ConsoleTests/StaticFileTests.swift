@@ -14,8 +14,12 @@ import Testing
 
 @Suite("Static files")
 struct StaticFileTests {
-    private static func file(_ text: String, _ type: String, immutable: Bool = false, gzip: String? = nil) -> AssetBundle.File {
-        AssetBundle.File(type: type, tag: "tag-\(text.count)", isImmutable: immutable, plain: Bytes(text), gzip: gzip.map { Bytes($0) })
+    private static func file(_ text: String, _ type: String, immutable: Bool = false, gzip: String? = nil)
+        -> AssetBundle.File
+    {
+        AssetBundle.File(
+            type: type, tag: "tag-\(text.count)", isImmutable: immutable, plain: Bytes(text),
+            gzip: gzip.map { Bytes($0) })
     }
 
     private let pages = StaticFiles(
@@ -84,16 +88,22 @@ struct StaticFileTests {
         var random = SplitMix64(seed: 3)
         for _ in 0..<500 {
             var damaged = bytes
-            for _ in 0..<3 { damaged[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next()) }
+            for _ in 0..<3 {
+                damaged[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+            }
             // Whatever it gives, it must not read beyond the bytes.
             _ = damaged.withUnsafeBytes { AssetBundle(parsing: $0) }
         }
     }
 
     private static func bundle(_ files: [String: String]) -> [UInt8] {
-        func number(_ value: Int, _ width: Int) -> [UInt8] { (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+        func number(_ value: Int, _ width: Int) -> [UInt8] {
+            (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+        }
         let sorted = files.sorted { $0.key < $1.key }
-        let heads = sorted.map { number($0.key.utf8.count, 2) + Array($0.key.utf8) + [10] + Array("text/plain".utf8) + [1, 0x61, 0] }
+        let heads = sorted.map {
+            number($0.key.utf8.count, 2) + Array($0.key.utf8) + [10] + Array("text/plain".utf8) + [1, 0x61, 0]
+        }
         var offset = 12 + heads.reduce(0) { $0 + $1.count + 16 }
         var bytes = Array("TNDWEB1\n".utf8) + number(files.count, 4)
         for (head, file) in zip(heads, sorted) {
@@ -120,9 +130,10 @@ struct StaticFileTests {
     @Test("a folder is served for work on the pages, but nothing outside it and nothing hidden")
     func folder() async throws {
         var template = Array("/tmp/tundish-web-XXXXXX".utf8CString)
-        let root = try #require(template.withUnsafeMutableBufferPointer { buffer in
-            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
-        })
+        let root = try #require(
+            template.withUnsafeMutableBufferPointer { buffer in
+                buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
+            })
         defer { _ = system("rm -rf \(root)") }
         for (path, text) in [("index.html", "start"), ("app.js", "code"), (".hidden", "secret")] {
             let file = try #require(fopen("\(root)/\(path)", "w"))
@@ -132,8 +143,13 @@ struct StaticFileTests {
         try await Harness.run({ $0.webDirectory = root }) { (harness: Harness) async throws in
             let start = try await harness.call("GET", "/", [:])
             #expect(start.text == "start")
-            #expect(try await harness.call("GET", "/assets/app.js", [:]).headers["content-type"]?.hasPrefix("text/javascript") == true)
-            for path in ["/assets/.hidden", "/assets/../../../etc/passwd", "/assets/%2e%2e/%2e%2e/etc/passwd", "/vendor/x.js", "/assets/"] {
+            #expect(
+                try await harness.call("GET", "/assets/app.js", [:]).headers["content-type"]?.hasPrefix(
+                    "text/javascript") == true)
+            for path in [
+                "/assets/.hidden", "/assets/../../../etc/passwd", "/assets/%2e%2e/%2e%2e/etc/passwd", "/vendor/x.js",
+                "/assets/",
+            ] {
                 #expect(try await harness.call("GET", path, [:]).status == 404, "\(path)")
             }
         }

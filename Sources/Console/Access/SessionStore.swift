@@ -37,7 +37,8 @@ package final class SessionStore: Sendable {
         let now = time.monotonicNanoseconds()
         sessions.withLock { sessions in
             if sessions.count >= Self.sessionsMax { sessions = sessions.filter { !isOver($0.value, now) } }
-            if sessions.count >= Self.sessionsMax, let oldest = sessions.min(by: { $0.value.seenAt < $1.value.seenAt }) {
+            if sessions.count >= Self.sessionsMax, let oldest = sessions.min(by: { $0.value.seenAt < $1.value.seenAt })
+            {
                 sessions[oldest.key] = nil
             }
             sessions[Self.key(secret)] = Session(username: username, createdAt: now, seenAt: now)

@@ -47,7 +47,9 @@ struct StaticFiles: Sendable {
     }
 
     /// `path` is still percent-encoded.
-    func answer(method: HTTPRequest.Method, path: some StringProtocol, headers: HTTPFields) throws(Refusal) -> ConsoleResponse {
+    func answer(method: HTTPRequest.Method, path: some StringProtocol, headers: HTTPFields) throws(Refusal)
+        -> ConsoleResponse
+    {
         guard method == .get || method == .head, !path.hasPrefix("/api/"),
             let decoded = PercentCoding.decode(path), !decoded.contains("\0")
         else { throw Self.unknown(path) }
@@ -98,7 +100,9 @@ struct StaticFiles: Sendable {
         return field.lowercased().split(separator: ",").contains { item in
             let parts = item.split(separator: ";").map { $0.filter { $0 != " " } }
             guard let name = parts.first, name == "gzip" || name == "*" else { return false }
-            return !parts.dropFirst().contains { $0.hasPrefix("q=0") && !$0.dropFirst(3).contains { $0 != "0" && $0 != "." } }
+            return !parts.dropFirst().contains {
+                $0.hasPrefix("q=0") && !$0.dropFirst(3).contains { $0 != "0" && $0 != "." }
+            }
         }
     }
 

@@ -33,7 +33,8 @@ package enum HostName {
     /// Names and addresses that only this machine reaches.
     package static func isLoopback(_ host: String) -> Bool {
         let host = host.lowercased()
-        return host == "localhost" || host == "::1" || host == "[::1]" || host.hasSuffix(".localhost") || isLoopbackIPv4(host)
+        return host == "localhost" || host == "::1" || host == "[::1]" || host.hasSuffix(".localhost")
+            || isLoopbackIPv4(host)
     }
 
     private static func isLoopbackIPv4(_ host: String) -> Bool {

@@ -41,7 +41,8 @@ struct Responder: Sendable {
             return Refusal(Self.status(of: problem), problem).response
         } catch {
             logger.error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
-            return Refusal(.internalServerError, "internal_error", "the server failed to answer; its log says why").response
+            return Refusal(.internalServerError, "internal_error", "the server failed to answer; its log says why")
+                .response
         }
     }
 
@@ -62,7 +63,8 @@ struct Responder: Sendable {
         case .wrongMethod(let allowed):
             let names = allowed.map(\.rawValue).joined(separator: ", ")
             var refusal = Refusal(
-                .methodNotAllowed, "request.method", "\(request.method.rawValue) is not possible here; allowed: \(names)",
+                .methodNotAllowed, "request.method",
+                "\(request.method.rawValue) is not possible here; allowed: \(names)",
                 ["seen": request.method.rawValue, "allowed": names])
             refusal.headers[.allow] = names
             throw refusal

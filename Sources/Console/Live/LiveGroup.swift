@@ -73,7 +73,8 @@ final class LiveGroup {
         let used = entries.count { $0.uses > 0 }
         guard used * 2 < entries.count else { return }
         entries.removeAll { $0.uses == 0 }
-        indexes = Dictionary(entries.enumerated().map { ($0.element.tag, $0.offset) }, uniquingKeysWith: { first, _ in first })
+        indexes = Dictionary(
+            entries.enumerated().map { ($0.element.tag, $0.offset) }, uniquingKeysWith: { first, _ in first })
         listChanged()
     }
 
@@ -93,7 +94,9 @@ final class LiveGroup {
         case .unchanged: break
         case .unknown:
             version = nil
-            for entry in entries where entry.set(nil, missing: "tag.unknown", now: now, stamp: stamp) { hasChanged = true }
+            for entry in entries where entry.set(nil, missing: "tag.unknown", now: now, stamp: stamp) {
+                hasChanged = true
+            }
         case .values(let version, let values):
             self.version = version
             for (entry, value) in zip(entries, values)

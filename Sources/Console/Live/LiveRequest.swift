@@ -64,7 +64,8 @@ package enum LiveRequest: Sendable, Equatable {
             throw Failure(
                 id: id,
                 problem: Problem(
-                    "live.tags", "\"tags\" must be a list of 1 to \(tagsMax) paths device/group/tag", ["allowed": "\(tagsMax)"]))
+                    "live.tags", "\"tags\" must be a list of 1 to \(tagsMax) paths device/group/tag",
+                    ["allowed": "\(tagsMax)"]))
         }
         var paths: [TagPath] = []
         paths.reserveCapacity(elements.count)
@@ -83,7 +84,8 @@ package enum LiveRequest: Sendable, Equatable {
         guard let value = json["intervalMilliseconds"], value != .null else { return intervalDefault }
         guard let milliseconds = value.number, milliseconds >= 0, milliseconds <= 1e9 else {
             throw Failure(
-                id: id, problem: Problem("live.interval", "\"intervalMilliseconds\" must be a number from 100 to 3600000"))
+                id: id,
+                problem: Problem("live.interval", "\"intervalMilliseconds\" must be a number from 100 to 3600000"))
         }
         return min(max(.milliseconds(Int64(milliseconds)), intervalMin), intervalMax)
     }
@@ -93,7 +95,8 @@ package enum LiveRequest: Sendable, Equatable {
             throw Failure(
                 id: id,
                 problem: Problem(
-                    "live.topics", "\"topics\" must be a list of 1 to \(topicsMax) topic filters", ["allowed": "\(topicsMax)"]))
+                    "live.topics", "\"topics\" must be a list of 1 to \(topicsMax) topic filters",
+                    ["allowed": "\(topicsMax)"]))
         }
         var filters: [TopicFilter] = []
         for element in elements {

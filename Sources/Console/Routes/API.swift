@@ -39,7 +39,8 @@ struct API: Sendable {
 
     /// All routes, in the order of the document.
     func routes() -> [Route] {
-        var routes = sessionRoutes() + systemRoutes() + resourceRoutes() + deviceRoutes() + historyRoutes() + pointRoutes()
+        var routes =
+            sessionRoutes() + systemRoutes() + resourceRoutes() + deviceRoutes() + historyRoutes() + pointRoutes()
             + brokerRoutes()
         let document = OpenAPIDocument(routes: routes, version: options.version).text
         routes.append(

@@ -9,12 +9,15 @@ extension API {
 
     func brokerRoutes() -> [Route] {
         [
-            Route(.post, "\(API.base)/publish", "broker", "Publishes a message", answer: "PublishAnswer", handler: publish)
-                .with {
-                    $0.requestBody = RouteBody("PublishRequest")
-                    $0.bodyBytesMax = API.payloadBytesMax
-                },
-            Route(.get, "\(API.base)/clients", "broker", "Sessions of the broker", answer: "ClientList") { [services] _ in
+            Route(
+                .post, "\(API.base)/publish", "broker", "Publishes a message", answer: "PublishAnswer", handler: publish
+            )
+            .with {
+                $0.requestBody = RouteBody("PublishRequest")
+                $0.bodyBytesMax = API.payloadBytesMax
+            },
+            Route(.get, "\(API.base)/clients", "broker", "Sessions of the broker", answer: "ClientList") {
+                [services] _ in
                 .json(.object(["items": .array(await services.clients().map(\.json))]))
             },
             Route(.get, "\(API.base)/subscriptions", "broker", "Who subscribes to what", answer: "SubscriptionList") {
@@ -27,9 +30,12 @@ extension API {
                 }
                 return .json(.object(["items": .array(items)]))
             },
-            Route(.get, "\(API.base)/retained", "broker", "Retained messages", answer: "RetainedList", handler: retained)
-                .with { $0.query = [RouteParameter("filter", "string", "A topic filter")] },
-            Route(.get, "\(API.base)/alarms", "broker", "Alarms and their states", answer: "AlarmList") { [services] _ in
+            Route(
+                .get, "\(API.base)/retained", "broker", "Retained messages", answer: "RetainedList", handler: retained
+            )
+            .with { $0.query = [RouteParameter("filter", "string", "A topic filter")] },
+            Route(.get, "\(API.base)/alarms", "broker", "Alarms and their states", answer: "AlarmList") {
+                [services] _ in
                 .json(.object(["items": .array(await services.alarms().map(\.json))]))
             },
         ]
@@ -50,7 +56,8 @@ extension API {
         case "plain": payload = Bytes(text)
         case "base64":
             guard let bytes = Base64.decode(text) else {
-                throw Refusal(.unprocessableContent, "request.base64", "\"payload\" is not valid Base64", ["name": "payload"])
+                throw Refusal(
+                    .unprocessableContent, "request.base64", "\"payload\" is not valid Base64", ["name": "payload"])
             }
             payload = Bytes(bytes)
         case let seen: throw JSONValue.wrong("encoding", .string(seen), "plain or base64")
@@ -89,10 +96,13 @@ extension API {
 extension ClientInfo {
     fileprivate var json: JSONValue {
         .object([
-            "clientId": .string(clientID), "username": username.map(JSONValue.string), "protocol": .string(self.protocol),
+            "clientId": .string(clientID), "username": username.map(JSONValue.string),
+            "protocol": .string(self.protocol),
             "peer": peer.map(JSONValue.string), "connectedAt": connectedAt.map(JSONValue.time),
-            "keepAlive": .count(keepAliveSeconds), "cleanStart": .bool(cleanStart), "subscriptions": .count(subscriptions),
-            "received": .count(received), "sent": .count(sent), "queued": .count(queued), "state": .string(state.rawValue),
+            "keepAlive": .count(keepAliveSeconds), "cleanStart": .bool(cleanStart),
+            "subscriptions": .count(subscriptions),
+            "received": .count(received), "sent": .count(sent), "queued": .count(queued),
+            "state": .string(state.rawValue),
         ])
     }
 }

@@ -13,7 +13,9 @@ extension API {
                 .get, "\(API.base)/devices/{name}/diagnostics", "devices", "What a device does", answer: "Diagnostics"
             ) { [services] request in
                 let name = request.parameter("name")
-                guard let report = await services.diagnostics(device: name) else { throw Refusal.notFound("device", name) }
+                guard let report = await services.diagnostics(device: name) else {
+                    throw Refusal.notFound("device", name)
+                }
                 return .json(report.json)
             },
             Route(
@@ -45,7 +47,8 @@ extension API {
 
     private func tags(_ request: ConsoleRequest) async throws -> ConsoleResponse {
         let query = TagQuery(
-            text: request.query.text("filter"), device: request.query.text("device"), group: request.query.text("group"),
+            text: request.query.text("filter"), device: request.query.text("device"),
+            group: request.query.text("group"),
             limit: try request.query.integer("limit", in: 0...Self.tagPageMax, default: 200),
             offset: try request.query.integer("offset", in: 0...Int.max, default: 0))
         let page = await services.tags(query)

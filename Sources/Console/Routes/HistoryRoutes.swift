@@ -91,12 +91,15 @@ private struct QueryReader {
     func query(now: Timestamp) throws(Refusal) -> HistoryQuery {
         guard (1...API.queryTagsMax).contains(tags.count) else {
             throw Refusal(
-                .unprocessableContent, "query.tags", "\"tags\" must name from 1 to \(API.queryTagsMax) tags as device/group/tag",
+                .unprocessableContent, "query.tags",
+                "\"tags\" must name from 1 to \(API.queryTagsMax) tags as device/group/tag",
                 ["allowed": "1...\(API.queryTagsMax)"])
         }
         var paths: [TagPath] = []
         for tag in tags {
-            guard let path = TagPath(tag) else { throw JSONValue.wrong("tags", .string(tag), "a path device/group/tag") }
+            guard let path = TagPath(tag) else {
+                throw JSONValue.wrong("tags", .string(tag), "a path device/group/tag")
+            }
             paths.append(path)
         }
         let (from, to) = try range(now)
@@ -115,7 +118,8 @@ private struct QueryReader {
         }
         guard let from else {
             throw Refusal(
-                .unprocessableContent, "request.missing", "\"from\" is missing; \"last\" would do too", ["name": "from"])
+                .unprocessableContent, "request.missing", "\"from\" is missing; \"last\" would do too", ["name": "from"]
+            )
         }
         let start = try instant("from", from)
         let end = if let to { try instant("to", to) } else { now }
@@ -125,7 +129,9 @@ private struct QueryReader {
 
     private func instant(_ name: String, _ value: JSONValue) throws(Refusal) -> Timestamp {
         if let milliseconds = value.integer { return Timestamp(milliseconds: milliseconds) }
-        if let number = value.number, number.isFinite, abs(number) < 9e15 { return Timestamp(milliseconds: Int64(number)) }
+        if let number = value.number, number.isFinite, abs(number) < 9e15 {
+            return Timestamp(milliseconds: Int64(number))
+        }
         if let text = value.string, let time = Timestamp(rfc3339: text) { return time }
         throw JSONValue.wrong(name, value, "Unix milliseconds or an RFC 3339 time")
     }
@@ -137,7 +143,8 @@ private struct QueryReader {
             throw JSONValue.wrong("bucket", .string(bucket), "a duration such as 1m")
         }
         guard (to.nanoseconds - from.nanoseconds) / length < API.bucketsMax else {
-            throw JSONValue.wrong("bucket", .string(bucket), "so long that the range has at most \(API.bucketsMax) parts")
+            throw JSONValue.wrong(
+                "bucket", .string(bucket), "so long that the range has at most \(API.bucketsMax) parts")
         }
         return .bucket(nanoseconds: length)
     }

@@ -19,7 +19,8 @@ struct OpenAPIDocument {
             "openapi": "3.1.0",
             "info": .object([
                 "title": "Tundish", "version": .string(version),
-                "description": "Times are Unix milliseconds. Errors are problem documents (RFC 9457) with a stable code.",
+                "description":
+                    "Times are Unix milliseconds. Errors are problem documents (RFC 9457) with a stable code.",
             ]),
             "paths": .object(paths),
             "components": .object([
@@ -44,7 +45,8 @@ struct OpenAPIDocument {
             "operationId": .string(Self.operationID(route)),
             "summary": .string(route.summary),
             "tags": .array([.string(route.section)]),
-            "security": isOpen ? .array([]) : .array([.object(["token": .array([])]), .object(["session": .array([])])]),
+            "security": isOpen
+                ? .array([]) : .array([.object(["token": .array([])]), .object(["session": .array([])])]),
             "parameters": parameters(route),
             "requestBody": route.requestBody.map(Self.body),
             "responses": .object([
@@ -63,7 +65,8 @@ struct OpenAPIDocument {
     private func parameters(_ route: Route) -> JSONValue? {
         var list: [JSONValue] = []
         for segment in route.path.split(separator: "/") where segment.hasPrefix("{") {
-            list.append(Self.parameter(String(segment.dropFirst().dropLast()), in: "path", type: "string", nil, required: true))
+            list.append(
+                Self.parameter(String(segment.dropFirst().dropLast()), in: "path", type: "string", nil, required: true))
         }
         for item in route.query { list.append(Self.parameter(item.name, in: "query", type: item.type, item.summary)) }
         if route.isConditional {
@@ -104,5 +107,7 @@ struct OpenAPIDocument {
         .object([JSONMember(type, .object(["schema": reference(schema)]))])
     }
 
-    static func reference(_ schema: String) -> JSONValue { .object(["$ref": .string("#/components/schemas/\(schema)")]) }
+    static func reference(_ schema: String) -> JSONValue {
+        .object(["$ref": .string("#/components/schemas/\(schema)")])
+    }
 }

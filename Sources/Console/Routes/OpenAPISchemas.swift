@@ -54,7 +54,10 @@ enum OpenAPISchemas {
         ("TokenRequest", ["name": "string"]),
         ("Token", ["id": "string", "name": "string", "author": "string", "createdAt": "integer"]),
         ("TokenList", ["items": "[Token]"]),
-        ("NewToken", ["id": "string", "name": "string", "author": "string", "createdAt": "integer", "token": "string"]),
+        (
+            "NewToken",
+            ["id": "string", "name": "string", "author": "string", "createdAt": "integer", "token": "string"]
+        ),
         (
             "Status",
             [

@@ -7,33 +7,43 @@ extension API {
     /// The path of a kind: `Device` is at `devices`.
     static func plural(_ kind: String) -> String {
         let lower = kind.lowercased()
-        if lower.hasSuffix("y"), let before = lower.dropLast().last, !"aeiou".contains(before) { return lower.dropLast() + "ies" }
+        if lower.hasSuffix("y"), let before = lower.dropLast().last, !"aeiou".contains(before) {
+            return lower.dropLast() + "ies"
+        }
         return lower + "s"
     }
 
     func resourceRoutes() -> [Route] {
         resources.kinds.flatMap(routes(forKind:)) + [
-            Route(.post, "\(API.base)/apply", "resources", "Applies documents, all or nothing", answer: "Apply", handler: apply)
-                .with {
-                    $0.requestBody = RouteBody("Any", types: ["application/yaml", "application/json"])
-                    $0.bodyBytesMax = API.documentBytesMax
-                    $0.query = [RouteParameter("dryRun", "boolean", "Only tells what would change")]
-                },
+            Route(
+                .post, "\(API.base)/apply", "resources", "Applies documents, all or nothing", answer: "Apply",
+                handler: apply
+            )
+            .with {
+                $0.requestBody = RouteBody("Any", types: ["application/yaml", "application/json"])
+                $0.bodyBytesMax = API.documentBytesMax
+                $0.query = [RouteParameter("dryRun", "boolean", "Only tells what would change")]
+            },
             Route(.get, "\(API.base)/schema", "resources", "The kinds", answer: "KindList") { [resources] _ in
                 .json(.object(["kinds": .array(resources.kinds.map(JSONValue.string))]))
             },
             Route(.get, "\(API.base)/schema/{kind}", "resources", "The fields of a kind's spec", answer: "Schema") {
                 [resources] request in
                 let name = request.parameter("kind")
-                let kind = resources.kinds.first { $0.lowercased() == name.lowercased() || API.plural($0) == name.lowercased() }
+                let kind = resources.kinds.first {
+                    $0.lowercased() == name.lowercased() || API.plural($0) == name.lowercased()
+                }
                 guard let kind, let schema = resources.schema(kind: kind) else {
                     throw Refusal(
-                        .notFound, "kind.unknown", "there is no kind \"\(name)\"; known: \(resources.kinds.joined(separator: ", "))",
+                        .notFound, "kind.unknown",
+                        "there is no kind \"\(name)\"; known: \(resources.kinds.joined(separator: ", "))",
                         ["name": name, "known": resources.kinds.joined(separator: ", ")])
                 }
                 return .json(SchemaJSON.schema(schema))
             },
-            Route(.get, "\(API.base)/drivers", "resources", "Drivers and the fields of their connections", answer: "Any") {
+            Route(
+                .get, "\(API.base)/drivers", "resources", "Drivers and the fields of their connections", answer: "Any"
+            ) {
                 [services] _ in
                 .json(.array(await services.drivers().map(SchemaJSON.driver)))
             },
@@ -48,10 +58,12 @@ extension API {
                 let (items, revision) = try await resources.list(kind: kind)
                 return .json(.object(["items": .array(items.map(\.json)), "revision": .integer(revision)]))
             },
-            Route(.get, "\(path)/{name}", section, "One resource of kind \(kind)", answer: "Resource") { [resources] request in
+            Route(.get, "\(path)/{name}", section, "One resource of kind \(kind)", answer: "Resource") {
+                [resources] request in
                 Self.response(try await resources.get(kind: kind, name: request.parameter("name")))
             },
-            Route(.put, "\(path)/{name}", section, "Creates or replaces a resource of kind \(kind)", answer: "Resource") {
+            Route(.put, "\(path)/{name}", section, "Creates or replaces a resource of kind \(kind)", answer: "Resource")
+            {
                 try await put(kind: kind, $0)
             }.with {
                 $0.requestBody = RouteBody("ResourceDocument")
@@ -93,7 +105,8 @@ extension API {
             return Self.response(view)
         }
         do {
-            let view = try await resources.put(kind: kind, name: name, document: document, expecting: .absent, by: context)
+            let view = try await resources.put(
+                kind: kind, name: name, document: document, expecting: .absent, by: context)
             return Self.response(view, status: .created)
         } catch .revisionMismatch(_, let current) {
             var refusal = Refusal(

@@ -37,7 +37,9 @@ enum SchemaJSON {
         case .number(let range):
             object(["type": "number", "min": limit(range.lowerBound), "max": limit(range.upperBound)])
         case .string(let rule):
-            object(["type": "string", "form": .string(rule.form.rawValue), "lengthMax": .integer(Int64(rule.lengthMax))])
+            object([
+                "type": "string", "form": .string(rule.form.rawValue), "lengthMax": .integer(Int64(rule.lengthMax)),
+            ])
         case .duration(let range):
             object(["type": "duration", "min": duration(range.lowerBound), "max": duration(range.upperBound)])
         case .size(let range):

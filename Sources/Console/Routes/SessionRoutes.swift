@@ -19,12 +19,17 @@ extension API {
                 $0.access = .open
                 $0.requestBody = RouteBody("Setup")
             },
-            Route(.post, "\(base)/login", "access", "Begins a session, kept in a cookie", answer: "Session", handler: login)
-                .with {
-                    $0.access = .open
-                    $0.requestBody = RouteBody("Login")
-                },
-            Route(.post, "\(base)/logout", "access", "Ends the session", handler: logout).with { $0.success = .noContent },
+            Route(
+                .post, "\(base)/login", "access", "Begins a session, kept in a cookie", answer: "Session",
+                handler: login
+            )
+            .with {
+                $0.access = .open
+                $0.requestBody = RouteBody("Login")
+            },
+            Route(.post, "\(base)/logout", "access", "Ends the session", handler: logout).with {
+                $0.success = .noContent
+            },
             Route(.get, "\(base)/tokens", "access", "Tokens of programs", answer: "TokenList", handler: listTokens),
             Route(
                 .post, "\(base)/tokens", "access", "Makes a token; its secret is shown this once", answer: "NewToken",
@@ -53,7 +58,9 @@ extension API {
 
     /// Before there is a session no cookie proves anything, so these two take nothing but JSON, which a form of a
     /// foreign page cannot send without being asked.
-    private func credentials(_ request: ConsoleRequest) throws(Refusal) -> (body: JSONValue, username: String, password: String) {
+    private func credentials(_ request: ConsoleRequest) throws(Refusal) -> (
+        body: JSONValue, username: String, password: String
+    ) {
         guard request.contentType == "application/json" else {
             throw Refusal(
                 .unsupportedMediaType, "request.media_type", "the body must be application/json",
@@ -74,7 +81,8 @@ extension API {
         let isRight = try await throttled(request, username: nil) { setup.take(token) ? username : nil } != nil
         guard isRight else {
             throw Refusal(
-                .forbidden, "setup.token", "the link is not valid any more; the server printed a new one when it started")
+                .forbidden, "setup.token",
+                "the link is not valid any more; the server printed a new one when it started")
         }
         do {
             try await accounts.createFirstAdministrator(username: username, password: password)

@@ -33,7 +33,8 @@ extension API {
                     $0.access = .open
                     $0.answerType = "text/plain"
                 },
-            Route(.get, "/readyz", "system", "Whether everything that was configured has started", answer: "Readiness") {
+            Route(.get, "/readyz", "system", "Whether everything that was configured has started", answer: "Readiness")
+            {
                 [services] _ in
                 let readiness = await services.readiness()
                 return .json(
@@ -49,7 +50,8 @@ extension StatusReport {
     var json: JSONValue {
         .object([
             "name": .string(name), "version": .string(version), "startedAt": .time(startedAt),
-            "uptimeSeconds": .number(uptimeSeconds), "memoryBytes": .count(memoryBytes), "cpuSeconds": .number(cpuSeconds),
+            "uptimeSeconds": .number(uptimeSeconds), "memoryBytes": .count(memoryBytes),
+            "cpuSeconds": .number(cpuSeconds),
             "revision": .integer(revision),
             "devices": .object([
                 "total": .count(devices.total), "connected": .count(devices.connected),
@@ -62,7 +64,8 @@ extension StatusReport {
             "clients": .count(clients), "subscriptions": .count(subscriptions), "retained": .count(retained),
             "flow": .array(flow.map(\.json)),
             "historian": .object([
-                "points": .count(historian.points), "bytes": .count(historian.bytes), "series": .count(historian.series),
+                "points": .count(historian.points), "bytes": .count(historian.bytes),
+                "series": .count(historian.series),
                 "bytesPerPoint": historian.bytesPerPoint.map(JSONValue.number),
             ]),
             "problems": .array(problems.map(\.json)),

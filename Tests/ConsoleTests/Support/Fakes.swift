@@ -105,7 +105,10 @@ final class FakeServices: ConsoleServices {
     }
     func alarms() async -> [AlarmInfo] { [] }
     func drivers() async -> [DriverInfo] {
-        [DriverInfo(name: "modbus_tcp", title: "Modbus TCP", connection: Schema([Field("host", .string, help: "Host")]))]
+        [
+            DriverInfo(
+                name: "modbus_tcp", title: "Modbus TCP", connection: Schema([Field("host", .string, help: "Host")]))
+        ]
     }
     func metrics() async -> [MetricSample] {
         [
@@ -114,7 +117,8 @@ final class FakeServices: ConsoleServices {
         ]
     }
     func readiness() async -> Readiness {
-        state.withLock { $0.isReady } ? Readiness(isReady: true) : Readiness(isReady: false, reasons: [Problem("a.b", "c")])
+        state.withLock { $0.isReady }
+            ? Readiness(isReady: true) : Readiness(isReady: false, reasons: [Problem("a.b", "c")])
     }
 }
 
@@ -191,7 +195,8 @@ final class FakeResources: ConsoleResources {
                 Problem("resource.invalid", "1 error"),
                 issues: [
                     DocumentIssue(
-                        file: "body", line: 3, column: 5, problem: Problem("key.unknown", "unknown key", ["key": "bad"]),
+                        file: "body", line: 3, column: 5,
+                        problem: Problem("key.unknown", "unknown key", ["key": "bad"]),
                         known: ["interval"])
                 ])
         }

@@ -206,7 +206,10 @@ final class TestConnection: Sendable {
             switch frame.opcode {
             case 1: return try JSONValue(parsing: frame.text)
             case 9: try await sendFrame(10, frame.payload)
-            case 8: throw TestFailure("closed with \(frame.closeCode ?? 0): \(String(decoding: frame.payload.dropFirst(2), as: UTF8.self))")
+            case 8:
+                throw TestFailure(
+                    "closed with \(frame.closeCode ?? 0): \(String(decoding: frame.payload.dropFirst(2), as: UTF8.self))"
+                )
             default: continue
             }
         }
