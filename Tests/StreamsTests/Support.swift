@@ -136,3 +136,7 @@ func eventually(_ condition: () -> Bool) async -> Bool {
     }
     return condition()
 }
+
+func makeJSON(_ batch: SampleBatch) throws(Problem) -> Bytes {
+    try makeEncoder(descriptor: batch.descriptor).encode(batch)
+}

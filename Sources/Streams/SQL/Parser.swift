@@ -91,6 +91,9 @@ struct Parser {
         "UNION",
     ]
 
+    /// Reserved words that are functions before a bracket.
+    private static let reservedFunctions: Set<String> = ["MOD", "DIV", "LEFT", "RIGHT"]
+
     private func isReserved(_ text: String) -> Bool { Self.reserved.contains(text.uppercased()) }
 
     // MARK: statement
@@ -415,7 +418,7 @@ struct Parser {
             return Expression(.bool(false), token.position)
         default: break
         }
-        if next == .symbol(.open), text.uppercased() == "MOD" || text.uppercased() == "LEFT" || text.uppercased() == "RIGHT" || !isReserved(text) {
+        if next == .symbol(.open), Self.reservedFunctions.contains(text.uppercased()) || !isReserved(text) {
             advance()
             advance()
             return Expression(.call(text, try arguments("an argument")), token.position)
