@@ -64,7 +64,7 @@ for name in drivers {
         tests: [nioPosix, nioEmbedded, "DriverConformance"])
 }
 targets += library("Gateway", ["DriverKit", "Bus", "Formats", "Model", nioCore, nioPosix, logging], tests: [nioEmbedded])
-targets += library("BrokerCore", ["Bus", "Model", "Wire", nioCore])
+targets += library("BrokerCore", ["Bus", "Model", "Wire", nioCore], tests: [nioEmbedded])
 targets += library(
     "Broker", ["BrokerCore", "Bus", "Journal", "Formats", "Model", nioCore, nioPosix, logging],
     tests: [nioEmbedded])

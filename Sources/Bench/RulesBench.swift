@@ -84,7 +84,8 @@ private struct RulesBench {
                 name: "one rule, distinct JSON of 200 bytes, result encoded", value: onJSON, limit: 400_000,
                 unit: "messages/s per core"),
             RulesBenchFigure(
-                name: "one rule, typed samples, result encoded", value: onTyped, limit: 800_000, unit: "batches/s per core"),
+                name: "one rule, typed samples, result encoded", value: onTyped, limit: 800_000,
+                unit: "batches/s per core"),
             RulesBenchFigure(
                 name: "1,000 rules on one topic, one parse: evaluations", value: shared, limit: 4_000_000,
                 unit: "evaluations/s per core"),

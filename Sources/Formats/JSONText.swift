@@ -253,7 +253,8 @@ extension JSONText {
             let value = walk.value()
             let start = Int(key.offset)
             body(
-                UnsafeRawBufferPointer(rebasing: object[start..<start + Int(key.count)]), key.kind == .escapedString, value)
+                UnsafeRawBufferPointer(rebasing: object[start..<start + Int(key.count)]), key.kind == .escapedString,
+                value)
             walk.pass(UInt8(ascii: ","))
         }
     }

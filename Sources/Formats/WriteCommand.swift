@@ -93,7 +93,9 @@ package enum WriteFormat {
 
     private static func item(_ tag: String, _ json: JSONValue) throws(Problem) -> WriteItem {
         guard let value = json.value else {
-            throw shape("tag \"\(tag)\": \(kind(json)) cannot be written; allowed are numbers, true, false, text and lists of them")
+            throw shape(
+                "tag \"\(tag)\": \(kind(json)) cannot be written; allowed are numbers, true, false, text and lists of them"
+            )
         }
         return WriteItem(tag, value)
     }

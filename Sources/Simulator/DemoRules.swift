@@ -38,7 +38,7 @@ extension DemoPlant {
         spec:
           description: "Share of bad parts of each press, published and recorded / 每台压力机的不合格率"
           sql: |
-            SELECT device, values.bad_parts * 100.0 / (values.good_parts + values.bad_parts) AS bad_percent
+            SELECT device, round(values.bad_parts * 100.0 / (values.good_parts + values.bad_parts), 2) AS bad_percent
             FROM "acme/+/press/+/slow" WHERE values.good_parts > 0
           outputs:
             - publish: { topic: "acme/plant1/kpi/${device}/quality" }

@@ -163,7 +163,9 @@ extension RuleConfiguration {
         Field(
             "topic", .string, help: "Topic template; alarms/{name}/{key} without it.",
             chinese: "主题模板；缺省为 alarms/{名称}/{键}。"),
-        Field("key", .string, help: "Template of what has a state of its own; the device without it.", chinese: "报警键模板；缺省为设备。"),
+        Field(
+            "key", .string, help: "Template of what has a state of its own; the device without it.",
+            chinese: "报警键模板；缺省为设备。"),
         Field(
             "onDelay", .duration(.zero...(.seconds(86_400))), default: .duration(0),
             help: "How long the condition must hold before the alarm is raised.", chinese: "条件持续多久后报警。"),

@@ -59,7 +59,9 @@ private final class ManualPause: Sendable {
 
 @Suite("Controllers")
 struct ControllerTests {
-    private func host(_ fixture: StoreFixture, _ controllers: [any Controller], _ pause: Pause = .sleep) -> ControllerHost {
+    private func host(_ fixture: StoreFixture, _ controllers: [any Controller], _ pause: Pause = .sleep)
+        -> ControllerHost
+    {
         ControllerHost(store: fixture.store, controllers: controllers, pause: pause, time: fixture.time)
     }
 
@@ -76,7 +78,9 @@ struct ControllerTests {
         let host = host(fixture, [rules])
         await host.start()
         #expect(rules.log == ["create a", "create b", "create c"])
-        #expect(try await status(fixture, .rule("a")) == ResourceStatus(observedRevision: 1, condition: .running, since: fixture.time.now()))
+        #expect(
+            try await status(fixture, .rule("a"))
+                == ResourceStatus(observedRevision: 1, condition: .running, since: fixture.time.now()))
         rules.clear()
         try await fixture.apply(rule("a") + "---\n" + rule("b", "SELECT 2") + "---\n" + rule("d"))
         #expect(await host.settled())

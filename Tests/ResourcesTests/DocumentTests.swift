@@ -11,9 +11,10 @@ struct DocumentTests {
     func contractExample() throws {
         let (documents, issues) = SampleKinds.checked(SampleKinds.contractExample)
         #expect(issues.isEmpty, "\(issues)")
-        #expect(documents.map(\.key.description) == [
-            "Listener \"plant-floor\"", "Device \"press-1\"", "Rule \"overheating\"", "Sink \"plant-db\"",
-        ])
+        #expect(
+            documents.map(\.key.description) == [
+                "Listener \"plant-floor\"", "Device \"press-1\"", "Rule \"overheating\"", "Sink \"plant-db\"",
+            ])
         let listener = try #require(documents.first?.spec)
         #expect(listener["limits"]?["packetBytesMax"] == .size(1_048_576))
         let device = documents[1].spec
@@ -21,9 +22,10 @@ struct DocumentTests {
         #expect(device["groups"]?.list?[0]["record"] == .bool(true))
         #expect(device["groups"]?.list?[0]["tags"]?.list?[0]["scale"] == .number(0.1))
         #expect(device["groups"]?.list?[0]["tags"]?.list?[0]["unit"] == .string("°C"))
-        #expect(documents[2].references == [
-            ResourceReference(kind: "Sink", name: "plant-db", path: ConfigPath()["outputs"][1]["sink"])
-        ])
+        #expect(
+            documents[2].references == [
+                ResourceReference(kind: "Sink", name: "plant-db", path: ConfigPath()["outputs"][1]["sink"])
+            ])
         #expect(documents[3].spec["buffer"]?["bytesMax"] == .size(1 << 30))
     }
 
@@ -48,12 +50,14 @@ struct DocumentTests {
     @Test("JSON positions count lines and Unicode scalars")
     func jsonPositions() {
         let text = "{ \"kind\": \"Sink\", \"name\": \"é\", \"specs\": 1,\n  \"kind\": 2 }"
-        #expect(SampleKinds.issues(text, file: "a.json") == [
-            "a.json:2:3: key \"kind\" is given twice; the first is in line 1"
-        ])
-        #expect(SampleKinds.issues("{\"kind\": \"Sink\", \"näme\": \"é\", \"spec\": {\n \"a\": 01}}", file: "a.json") == [
-            "a.json:2:7: JSON: a number does not begin with 0"
-        ])
+        #expect(
+            SampleKinds.issues(text, file: "a.json") == [
+                "a.json:2:3: key \"kind\" is given twice; the first is in line 1"
+            ])
+        #expect(
+            SampleKinds.issues("{\"kind\": \"Sink\", \"näme\": \"é\", \"spec\": {\n \"a\": 01}}", file: "a.json") == [
+                "a.json:2:7: JSON: a number does not begin with 0"
+            ])
     }
 
     @Test(
@@ -79,7 +83,9 @@ struct DocumentTests {
     @Test("truncated at every length, JSON and YAML give documents or issues, never a crash")
     func truncated() throws {
         let yaml = Array(SampleKinds.contractExample.utf8)
-        for length in stride(from: 0, through: yaml.count, by: 7) { _ = SampleKinds.issues(String(decoding: yaml[..<length], as: UTF8.self)) }
+        for length in stride(from: 0, through: yaml.count, by: 7) {
+            _ = SampleKinds.issues(String(decoding: yaml[..<length], as: UTF8.self))
+        }
         let node = reader.read(yaml, file: "f").documents[1].root
         let json = Array(SourceWriter.json(node).utf8)
         for length in 1..<json.count {
@@ -96,7 +102,8 @@ struct DocumentTests {
         for document in documents {
             let tree = SpecTree.normalized(document.spec, try #require(SampleKinds.registry[document.key.kind]).schema)
             let json = SourceWriter.json(tree)
-            let fromJSON = try JSONReader.read(Array(SourceWriter.json(tree, indented: true).utf8), file: "f", limits: SourceLimits())
+            let fromJSON = try JSONReader.read(
+                Array(SourceWriter.json(tree, indented: true).utf8), file: "f", limits: SourceLimits())
             #expect(SourceWriter.json(fromJSON[0].root) == json)
             let yaml = SourceWriter.yaml(tree)
             let fromYAML = try YAMLReader.read(Array(yaml.utf8), file: "f", limits: SourceLimits())
@@ -107,8 +114,13 @@ struct DocumentTests {
 
     @Test("odd texts survive being written as YAML")
     func oddTexts() throws {
-        for text in ["no", "0x10", "1e3", "", " x", "a: b", "- a", "#x", "a\nb", "a\n", "\na", "a\n\n", "{}", "'", "\"", "~", "null", "a\tb", "\u{7}", "é", "*a", "&a", "%", "a #b", "\u{85}", "x\r\ny"] {
-            let tree = SourceNode.map([SourceEntry("k", .text(text)), SourceEntry("l", SourceNode(.list([.text(text)])))])
+        for text in [
+            "no", "0x10", "1e3", "", " x", "a: b", "- a", "#x", "a\nb", "a\n", "\na", "a\n\n", "{}", "'", "\"", "~",
+            "null", "a\tb", "\u{7}", "é", "*a", "&a", "%", "a #b", "\u{85}", "x\r\ny",
+        ] {
+            let tree = SourceNode.map([
+                SourceEntry("k", .text(text)), SourceEntry("l", SourceNode(.list([.text(text)]))),
+            ])
             let yaml = SourceWriter.yaml(tree)
             let back = try YAMLReader.read(Array(yaml.utf8), file: "f", limits: SourceLimits())
             #expect(back.first?.root["k"]?.scalar == text, "\(yaml)")
@@ -152,9 +164,10 @@ struct DocumentTests {
         let deepJSON = reader.read(String(repeating: "[", count: 100_000), file: "f.json").issues.issues
         #expect(deepJSON.first?.message == "more than 64 levels of nesting; split the file")
         let small = DocumentReader(kinds: ["Rule"], limits: SourceLimits(bytesMax: 10))
-        #expect(small.read("kind: Rule\nname: a\n", file: "f").issues.issues.map(\.description) == [
-            "f: 19 bytes; at most 10 are read: split the file"
-        ])
+        #expect(
+            small.read("kind: Rule\nname: a\n", file: "f").issues.issues.map(\.description) == [
+                "f: 19 bytes; at most 10 are read: split the file"
+            ])
         let few = DocumentReader(kinds: ["Rule"], limits: SourceLimits(documentsMax: 2))
         #expect(few.read("---\na: 1\n---\nb: 1\n---\nc: 1\n", file: "f").issues.issues.last?.code == "resource.limit")
     }
@@ -174,6 +187,8 @@ struct DocumentTests {
         #expect(DocumentReader.nameFault("a/b") != nil)
         #expect(DocumentReader.nameFault("..") != nil)
         #expect(DocumentReader.nameFault("") == "is empty")
-        #expect(DocumentReader.nameFault(String(repeating: "x", count: 129)) == "has 129 characters; at most 128 are allowed")
+        #expect(
+            DocumentReader.nameFault(String(repeating: "x", count: 129))
+                == "has 129 characters; at most 128 are allowed")
     }
 }

@@ -33,7 +33,8 @@ struct FileSourceTests {
         let fixture = try StoreFixture()
         _ = await fixture.store.applyFiles(files(["plant.yaml": rule("a") + "---\n" + rule("b")]))
         try await fixture.apply(rule("a", "SELECT console") + "---\n" + rule("b", "SELECT console"))
-        let outcome = await fixture.store.applyFiles(files(["plant.yaml": "# new\n" + rule("a") + "---\n" + rule("b", "SELECT file")]))
+        let outcome = await fixture.store.applyFiles(
+            files(["plant.yaml": "# new\n" + rule("a") + "---\n" + rule("b", "SELECT file")]))
         #expect(outcome[0].result?.changes.map(\.key) == [.rule("b")])
         #expect(try await sql(fixture, "a") == "SELECT console")
         #expect(try await sql(fixture, "b") == "SELECT file")
@@ -43,12 +44,14 @@ struct FileSourceTests {
     func prune() async throws {
         let fixture = try StoreFixture()
         try await fixture.apply(rule("own"))
-        _ = await fixture.store.applyFiles(files(["plant.yaml": ["a", "b", "c"].map { rule($0) }.joined(separator: "---\n")]))
+        _ = await fixture.store.applyFiles(
+            files(["plant.yaml": ["a", "b", "c"].map { rule($0) }.joined(separator: "---\n")]))
         try await fixture.apply(rule("b", "SELECT console"))
         let outcome = await fixture.store.applyFiles(files(["plant.yaml": rule("c")]))
         #expect(outcome[0].result?.changes.map(\.action) == [.delete, .left])
-        #expect(outcome[0].result?.changes[1].note?.message
-            == "Rule \"b\" is not in plant.yaml any more, but stays: ann changed it (console)")
+        #expect(
+            outcome[0].result?.changes[1].note?.message
+                == "Rule \"b\" is not in plant.yaml any more, but stays: ann changed it (console)")
         #expect(try await fixture.store.list().items.map(\.name) == ["b", "c", "own"])
     }
 
@@ -57,7 +60,8 @@ struct FileSourceTests {
         let fixture = try StoreFixture()
         _ = await fixture.store.applyFiles(files(["a.yaml": rule("x") + "---\n" + rule("y"), "b.yaml": rule("z")]))
         let uid = try await fixture.store.get(.rule("y"))?.uid
-        _ = await fixture.store.applyFiles(files(["a.yaml": rule("x"), "b.yaml": rule("z") + "---\n" + rule("y", "SELECT 2")]))
+        _ = await fixture.store.applyFiles(
+            files(["a.yaml": rule("x"), "b.yaml": rule("z") + "---\n" + rule("y", "SELECT 2")]))
         #expect(try await fixture.store.get(.rule("y"))?.uid == uid)
         #expect(try await sql(fixture, "y") == "SELECT 2")
     }
@@ -66,11 +70,20 @@ struct FileSourceTests {
     func wrongFile() async throws {
         let fixture = try StoreFixture()
         let outcome = await fixture.store.applyFiles(
-            files(["a.yaml": rule("a", sink: "db"), "b.yaml": sink("db"), "c.yaml": rule("c", sink: "nowhere"), "d.yaml": "kind: Rul\nname: d\n"])
-                + [SourceFile(path: "e.yaml", content: .failure(Problem("file.denied", "cannot open e.yaml: permission denied")))])
+            files([
+                "a.yaml": rule("a", sink: "db"), "b.yaml": sink("db"), "c.yaml": rule("c", sink: "nowhere"),
+                "d.yaml": "kind: Rul\nname: d\n",
+            ])
+                + [
+                    SourceFile(
+                        path: "e.yaml",
+                        content: .failure(Problem("file.denied", "cannot open e.yaml: permission denied")))
+                ])
         #expect(outcome.map(\.path) == ["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml"])
         #expect(outcome.map { $0.rejection == nil } == [true, true, false, false, false])
-        #expect(outcome[2].rejection?.problem.message == "c.yaml:5:22: Rule \"c\" needs Sink \"nowhere\", which does not exist")
+        #expect(
+            outcome[2].rejection?.problem.message
+                == "c.yaml:5:22: Rule \"c\" needs Sink \"nowhere\", which does not exist")
         #expect(outcome[3].rejection?.issues.first?.known == ["Listener", "Device", "Rule", "Sink", "Secret", "User"])
         #expect(try await fixture.store.list().items.map(\.name) == ["a", "db"])
     }
@@ -80,14 +93,20 @@ struct FileSourceTests {
         let fixture = try StoreFixture()
         let outcome = await fixture.store.applyFiles(files(["a.yaml": rule("x"), "b.yaml": rule("x", "SELECT 2")]))
         #expect(outcome[0].rejection == nil)
-        #expect(outcome[1].rejection?.problem.message == "b.yaml:2:7: Rule \"x\" is given twice; the first is in a.yaml:1")
+        #expect(
+            outcome[1].rejection?.problem.message == "b.yaml:2:7: Rule \"x\" is given twice; the first is in a.yaml:1")
     }
 
-    @Test("a file that is gone from its folder counts as empty; one that cannot be read, or another configuration, prunes nothing")
+    @Test(
+        "a file that is gone from its folder counts as empty; one that cannot be read, or another configuration, prunes nothing"
+    )
     func goneFile() async throws {
         let fixture = try StoreFixture()
-        _ = await fixture.store.applyFiles(files(["rules/a.yaml": rule("a"), "rules/b.yaml": rule("b")]), folders: ["rules"])
-        _ = await fixture.store.applyFiles([SourceFile(path: "rules/a.yaml", content: .failure(Problem("file.denied", "no")))] + files(["rules/b.yaml": rule("b")]), folders: ["rules"])
+        _ = await fixture.store.applyFiles(
+            files(["rules/a.yaml": rule("a"), "rules/b.yaml": rule("b")]), folders: ["rules"])
+        _ = await fixture.store.applyFiles(
+            [SourceFile(path: "rules/a.yaml", content: .failure(Problem("file.denied", "no")))]
+                + files(["rules/b.yaml": rule("b")]), folders: ["rules"])
         _ = await fixture.store.applyFiles(files(["other.yaml": rule("c")]), folders: [])
         #expect(try await fixture.store.list().items.map(\.name) == ["a", "b", "c"])
         let outcome = await fixture.store.applyFiles(files(["rules/b.yaml": rule("b")]), folders: ["rules"])

@@ -16,7 +16,8 @@ enum SampleKinds {
 
     static let group = Schema([
         Field("name", .string(.name), required: true, help: "Unique in the device."),
-        Field("interval", .duration(.milliseconds(1) ... .seconds(86_400)), required: true, help: "Time between polls."),
+        Field(
+            "interval", .duration(.milliseconds(1) ... .seconds(86_400)), required: true, help: "Time between polls."),
         Field("topic", .string(.topic), help: "Where to."),
         Field(
             "format", .choice(["values", "tags", "ecp", "sparkplug", "template"]), default: .string("values"),
@@ -28,14 +29,17 @@ enum SampleKinds {
     static let modbus = Schema([
         Field("host", .string, required: true, help: "Name or address."),
         Field("port", .port, default: .integer(502), help: "TCP port."),
-        Field("timeout", .duration(.milliseconds(10) ... .seconds(60)), default: .duration(1_000_000_000), help: "Of a request."),
+        Field(
+            "timeout", .duration(.milliseconds(10) ... .seconds(60)), default: .duration(1_000_000_000),
+            help: "Of a request."),
     ])
 
     static let device = ResourceKind(
         name: "Device", plural: "devices", help: "A device that is read and written.",
         schema: Schema([
             Field("driver", .string, required: true, help: "Name of the driver."),
-            Field("connection", .chosen(by: "driver", ["modbus_tcp": modbus]), required: true, help: "How to reach it."),
+            Field(
+                "connection", .chosen(by: "driver", ["modbus_tcp": modbus]), required: true, help: "How to reach it."),
             Field("groups", .list(.object(group), countMax: 1000), default: .list([]), help: "Tags by interval."),
         ]),
         check: { _, spec, report in
@@ -59,7 +63,8 @@ enum SampleKinds {
                 "limits",
                 .object(
                     Schema([
-                        Field("connectionsMax", .integer(1...1_000_000), default: .integer(100_000), help: "Connections."),
+                        Field(
+                            "connectionsMax", .integer(1...1_000_000), default: .integer(100_000), help: "Connections."),
                         Field("packetBytesMax", .size(128...(256 << 20)), default: .size(1 << 20), help: "Packet."),
                         Field("receiveMaximum", .integer(1...65_535), default: .integer(100), help: "In flight."),
                         Field("topicAliasMaximum", .integer(0...65_535), default: .integer(32), help: "Aliases."),
@@ -112,7 +117,8 @@ enum SampleKinds {
                     by: "type",
                     [
                         "postgres": Schema([
-                            Field("url", .string, required: true, help: "URL."), Field("password", .secret, help: "Password."),
+                            Field("url", .string, required: true, help: "URL."),
+                            Field("password", .secret, help: "Password."),
                         ])
                     ]), required: true, help: "How to reach it."),
             Field("table", .string(.name), help: "Table."),
@@ -129,7 +135,8 @@ enum SampleKinds {
                 .object(
                     Schema([
                         Field("bytesMax", .size(0...(1 << 40)), help: "Size."),
-                        Field("onFull", .choice(["dropOldest", "refuse"]), default: .string("refuse"), help: "What then."),
+                        Field(
+                            "onFull", .choice(["dropOldest", "refuse"]), default: .string("refuse"), help: "What then."),
                     ])), help: "Buffer."),
         ]))
 
@@ -182,7 +189,9 @@ enum SampleKinds {
         checked(text, file: file).issues.map(\.description)
     }
 
-    static func checked(_ text: String, file: String = "plant.yaml") -> (documents: [CheckedDocument], issues: [Resources.Issue]) {
+    static func checked(_ text: String, file: String = "plant.yaml") -> (
+        documents: [CheckedDocument], issues: [Resources.Issue]
+    ) {
         var (documents, issues) = registry.reader.read(text, file: file)
         let checked = registry.check(documents, &issues)
         return (checked, issues.issues)
@@ -190,7 +199,8 @@ enum SampleKinds {
 
     /// A sink document with the given spec lines.
     static func spec(_ kind: String, _ lines: String) -> ConfigValue? {
-        let indented = lines.split(separator: "\n", omittingEmptySubsequences: false).map { "  " + $0 }.joined(separator: "\n")
+        let indented = lines.split(separator: "\n", omittingEmptySubsequences: false).map { "  " + $0 }.joined(
+            separator: "\n")
         return checked("kind: \(kind)\nname: x\nspec:\n\(indented)\n").documents.first?.spec
     }
 }

@@ -24,7 +24,10 @@ struct SchemaExportTests {
         let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         #expect((object["oneOf"] as? [Any])?.count == 6)
         let device = SourceWriter.json(JSONSchema.document(SampleKinds.device))
-        #expect(device.contains("\"if\":{\"properties\":{\"driver\":{\"const\":\"modbus_tcp\"}}},\"then\":{\"properties\":{\"connection\":{\"type\":\"object\""))
+        #expect(
+            device.contains(
+                "\"if\":{\"properties\":{\"driver\":{\"const\":\"modbus_tcp\"}}},\"then\":{\"properties\":{\"connection\":{\"type\":\"object\""
+            ))
         #expect(device.contains("\"additionalProperties\":false"))
     }
 

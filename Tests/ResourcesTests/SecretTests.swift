@@ -21,21 +21,25 @@ struct SecretTests {
     @Test("a secret lies nowhere in the clear and is shown nowhere, but is found by reference")
     func writeOnly() async throws {
         let fixture = try StoreFixture()
-        let created = try await fixture.apply(Self.secret + "---\n" + sink("inline", password: "geheim-5678") + "---\n" + sink("ref", password: "{ secret: db }"))
+        let created = try await fixture.apply(
+            Self.secret + "---\n" + sink("inline", password: "geheim-5678") + "---\n"
+                + sink("ref", password: "{ secret: db }"))
         #expect(created.changes[0].differences.map(\.after) == ["{\"spec\":{\"value\":\"(secret)\"}}"])
         let changed = try await fixture.apply(Self.secret.replacing("1234", with: "9999"))
-        #expect(changed.changes[0].differences == [
-            SpecDifference(path: "spec.value", before: "\"(secret)\"", after: "\"(secret)\"")
-        ])
+        #expect(
+            changed.changes[0].differences == [
+                SpecDifference(path: "spec.value", before: "\"(secret)\"", after: "\"(secret)\"")
+            ])
         let all = try bytes(fixture)
         for text in ["geheim-1234", "geheim-5678", "geheim-9999"] { #expect(all.range(of: Data(text.utf8)) == nil) }
         #expect(all.range(of: Data("postgres://u@h/d".utf8)) != nil)
         let shown = try await fixture.store.list().items.map { SourceWriter.json($0.shown) }
-        #expect(shown == [
-            "{\"value\":{\"redacted\":true}}",
-            "{\"type\":\"postgres\",\"connection\":{\"url\":\"postgres://u@h/d\",\"password\":{\"redacted\":true}}}",
-            "{\"type\":\"postgres\",\"connection\":{\"url\":\"postgres://u@h/d\",\"password\":{\"secret\":\"db\"}}}",
-        ])
+        #expect(
+            shown == [
+                "{\"value\":{\"redacted\":true}}",
+                "{\"type\":\"postgres\",\"connection\":{\"url\":\"postgres://u@h/d\",\"password\":{\"redacted\":true}}}",
+                "{\"type\":\"postgres\",\"connection\":{\"url\":\"postgres://u@h/d\",\"password\":{\"secret\":\"db\"}}}",
+            ])
         for entry in try await fixture.store.history(ResourceKey(kind: "Secret", name: "db")) {
             #expect(entry.shown.map { SourceWriter.json($0) } == "{\"value\":{\"redacted\":true}}")
         }
@@ -59,7 +63,9 @@ struct SecretTests {
         let shown = try #require(try await fixture.store.get(.sink("s"))).shown
         var spec = shown
         spec.set("table", .text("rows"))
-        let document = SourceNode.map([SourceEntry("kind", .text("Sink")), SourceEntry("name", .text("s")), SourceEntry("spec", spec)])
+        let document = SourceNode.map([
+            SourceEntry("kind", .text("Sink")), SourceEntry("name", .text("s")), SourceEntry("spec", spec),
+        ])
         let result = try await fixture.apply(SourceWriter.yaml(document))
         #expect(result.changes[0].differences.map(\.path) == ["spec.table"])
         let now = try #require(try await fixture.store.get(.sink("s")))
@@ -67,7 +73,10 @@ struct SecretTests {
         let fresh = await fixture.rejection {
             try await fixture.apply("kind: Secret\nname: new\nspec: { value: { redacted: true } }\n")
         }
-        #expect(fresh?.problem.message == "plant.yaml:3:16: value: its value was taken out of this document and none is stored that could stay; give it again")
+        #expect(
+            fresh?.problem.message
+                == "plant.yaml:3:16: value: its value was taken out of this document and none is stored that could stay; give it again"
+        )
     }
 
     @Test("another key opens nothing and says so")
@@ -75,7 +84,8 @@ struct SecretTests {
         let fixture = try StoreFixture()
         try await fixture.apply(Self.secret)
         fixture.close()
-        try String(repeating: "ab", count: 32).write(toFile: fixture.folder + "/secret.key", atomically: true, encoding: .utf8)
+        try String(repeating: "ab", count: 32).write(
+            toFile: fixture.folder + "/secret.key", atomically: true, encoding: .utf8)
         let again = try StoreFixture(folder: fixture.folder)
         let rejection = await again.rejection { _ = try await again.store.get(ResourceKey(kind: "Secret", name: "db")) }
         #expect(rejection?.problem.code == "data.key")
@@ -92,27 +102,41 @@ struct SecretTests {
         #expect(stored.spec["passwordHash"]?.string?.hasPrefix("scrypt$32768$8$1$") == true)
         #expect(SourceWriter.json(stored.shown) == "{\"roles\":[\"operator\"],\"passwordHash\":{\"redacted\":true}}")
         let changed = try await fixture.apply(user.replacing("correct", with: "another"))
-        #expect(changed.changes[0].differences == [
-            SpecDifference(path: "spec.passwordHash", before: "\"(secret)\"", after: "\"(secret)\"")
-        ])
+        #expect(
+            changed.changes[0].differences == [
+                SpecDifference(path: "spec.passwordHash", before: "\"(secret)\"", after: "\"(secret)\"")
+            ])
         let all = try bytes(fixture)
         #expect(all.range(of: Data("correct-horse".utf8)) == nil && all.range(of: Data("scrypt$".utf8)) == nil)
-        let short = await fixture.rejection { try await fixture.apply("kind: User\nname: bob\nspec: { password: short }\n") }
+        let short = await fixture.rejection {
+            try await fixture.apply("kind: User\nname: bob\nspec: { password: short }\n")
+        }
         #expect(short?.problem.message == "plant.yaml:3:19: password has 5 characters; at least 8 are wanted")
-        let none = await fixture.rejection { try await fixture.apply("kind: User\nname: bob\nspec: { roles: [ admin ] }\n") }
-        #expect(none?.issues.first?.message == "unknown roles[0] \"admin\". Known: administrator, engineer, operator, viewer")
+        let none = await fixture.rejection {
+            try await fixture.apply("kind: User\nname: bob\nspec: { roles: [ admin ] }\n")
+        }
+        #expect(
+            none?.issues.first?.message
+                == "unknown roles[0] \"admin\". Known: administrator, engineer, operator, viewer")
     }
 
     @Test("scrypt agrees with RFC 7914")
     func scrypt() throws {
-        let hash = try #require(PasswordHash(text: "scrypt$1024$8$16$4e61436c$" + String(repeating: "00", count: 64)) == nil ? Optional(0) : nil)
+        let hash = try #require(
+            PasswordHash(text: "scrypt$1024$8$16$4e61436c$" + String(repeating: "00", count: 64)) == nil
+                ? Optional(0) : nil)
         #expect(hash == 0)
         // N 16384, r 8, p 1, password "pleaseletmein", salt "SodiumChloride".
-        let known = "scrypt$16384$8$1$536f6469756d43686c6f72696465$"
+        let known =
+            "scrypt$16384$8$1$536f6469756d43686c6f72696465$"
             + "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887"
         #expect(try #require(PasswordHash(text: known)).matches("pleaseletmein"))
         #expect(!(try #require(PasswordHash(text: known)).matches("pleaseletmeout")))
-        for bad in ["", "scrypt$1$8$1$00$00", "scrypt$1000000$8$1$\(String(repeating: "0", count: 32))$\(String(repeating: "0", count: 64))", "x$16384$8$1$aa$bb"] {
+        for bad in [
+            "", "scrypt$1$8$1$00$00",
+            "scrypt$1000000$8$1$\(String(repeating: "0", count: 32))$\(String(repeating: "0", count: 64))",
+            "x$16384$8$1$aa$bb",
+        ] {
             #expect(PasswordHash(text: bad) == nil)
         }
     }
@@ -127,7 +151,9 @@ struct AccountTests {
     }
 
     private func code(_ body: () async throws -> Void) async -> String? {
-        do { try await body() } catch let error as Problem { return error.code } catch { return (error as? Rejection)?.problem.code }
+        do { try await body() } catch let error as Problem { return error.code } catch {
+            return (error as? Rejection)?.problem.code
+        }
         return nil
     }
 
@@ -138,13 +164,27 @@ struct AccountTests {
         #expect(try await accounts.needsSetup())
         let token = try #require(accounts.oneTimeToken)
         #expect(token.count == 64)
-        #expect(await code { _ = try await accounts.createFirstAdministrator(token: "x", username: "ann", password: "correct-horse") } == "setup.token")
-        #expect(await code { _ = try await accounts.createFirstAdministrator(token: token, username: "a b", password: "correct-horse") } == "resource.invalid")
-        #expect(await code { _ = try await accounts.createFirstAdministrator(token: token, username: "ann", password: "short") } == "resource.invalid")
+        #expect(
+            await code {
+                _ = try await accounts.createFirstAdministrator(token: "x", username: "ann", password: "correct-horse")
+            } == "setup.token")
+        #expect(
+            await code {
+                _ = try await accounts.createFirstAdministrator(
+                    token: token, username: "a b", password: "correct-horse")
+            } == "resource.invalid")
+        #expect(
+            await code {
+                _ = try await accounts.createFirstAdministrator(token: token, username: "ann", password: "short")
+            } == "resource.invalid")
         let ann = try await accounts.createFirstAdministrator(token: token, username: "ann", password: "correct-horse")
         #expect(ann.mayConfigure)
         #expect(try await accounts.needsSetup() == false)
-        #expect(await code { _ = try await accounts.createFirstAdministrator(token: token, username: "bob", password: "correct-horse") } == "setup.done")
+        #expect(
+            await code {
+                _ = try await accounts.createFirstAdministrator(
+                    token: token, username: "bob", password: "correct-horse")
+            } == "setup.done")
         #expect(try await accounts.verify(username: "ann", password: "correct-horse") == ann)
     }
 
@@ -152,7 +192,9 @@ struct AccountTests {
     func guessing() async throws {
         let fixture = try StoreFixture()
         let accounts = try await accounts(fixture)
-        try await fixture.apply("kind: User\nname: ann\nspec: { password: correct-horse }\n---\nkind: User\nname: bob\nspec: { password: correct-horse, disabled: true }\n")
+        try await fixture.apply(
+            "kind: User\nname: ann\nspec: { password: correct-horse }\n---\nkind: User\nname: bob\nspec: { password: correct-horse, disabled: true }\n"
+        )
         func attempt(_ name: String, _ password: String, _ peer: String = "10.0.0.1") async -> String? {
             await code { _ = try await accounts.verify(username: name, password: password, peer: peer) }
         }
@@ -182,7 +224,8 @@ struct AccountTests {
         #expect(try await accounts.authenticate(token: token + "0") == nil)
         let wal = try Data(contentsOf: URL(filePath: fixture.folder + "/resources.sqlite-wal"))
         #expect(wal.range(of: Data(token.utf8)) == nil)
-        let expiring = try await accounts.createToken(name: "short", for: ann, expiresAt: fixture.time.now().advanced(nanoseconds: 10))
+        let expiring = try await accounts.createToken(
+            name: "short", for: ann, expiresAt: fixture.time.now().advanced(nanoseconds: 10))
         #expect(try await accounts.authenticate(token: expiring.token) != nil)
         fixture.time.advance(nanoseconds: 10)
         #expect(try await accounts.authenticate(token: expiring.token) == nil)
@@ -206,7 +249,8 @@ struct AccountTests {
         let accounts = try await accounts(fixture)
         let path = fixture.folder + "/admin.token"
         let token = try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
-        #expect((try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? NSNumber)?.intValue == 0o600)
+        #expect(
+            (try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? NSNumber)?.intValue == 0o600)
         #expect(try await accounts.authenticate(token: token)?.mayConfigure == true)
         let again = try await self.accounts(fixture)
         #expect(try await again.authenticate(token: token) != nil)

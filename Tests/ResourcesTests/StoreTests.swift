@@ -72,10 +72,11 @@ struct StoreTests {
         let plan = try await fixture.apply(changed, dryRun: true)
         #expect(plan.dryRun && plan.revision == 1)
         #expect(plan.changes.map(\.action) == [.unchanged, .update, .update, .unchanged])
-        #expect(plan.changes[1].differences == [
-            SpecDifference(path: "spec.groups[fast].interval", before: "\"100ms\"", after: "\"50ms\""),
-            SpecDifference(path: "spec.groups[fast].tags[temperature].scale", before: "0.1", after: nil),
-        ])
+        #expect(
+            plan.changes[1].differences == [
+                SpecDifference(path: "spec.groups[fast].interval", before: "\"100ms\"", after: "\"50ms\""),
+                SpecDifference(path: "spec.groups[fast].tags[temperature].scale", before: "0.1", after: nil),
+            ])
         #expect(try await fixture.store.revision() == 1)
         let done = try await fixture.apply(changed)
         #expect(done.revision == 2)
@@ -94,10 +95,11 @@ struct StoreTests {
             try await fixture.apply(rule("a") + "---\n" + rule("b", "\"\"") + "---\n" + rule("c", sink: "nowhere"))
         }
         #expect(rejection?.problem.code == "resource.invalid")
-        #expect(rejection?.issues.map(\.description) == [
-            "plant.yaml:9:8: sql: \"\" is empty",
-            "plant.yaml:15:22: Rule \"c\" needs Sink \"nowhere\", which does not exist",
-        ])
+        #expect(
+            rejection?.issues.map(\.description) == [
+                "plant.yaml:9:8: sql: \"\" is empty",
+                "plant.yaml:15:22: Rule \"c\" needs Sink \"nowhere\", which does not exist",
+            ])
         #expect(try await fixture.store.list().items.isEmpty)
         #expect(try await fixture.store.revision() == 0)
     }
@@ -106,7 +108,9 @@ struct StoreTests {
     func references() async throws {
         let fixture = try StoreFixture()
         try await fixture.apply(rule("r", sink: "db") + "---\n" + sink("db"))
-        let rejection = await fixture.rejection { _ = try await fixture.store.delete(.sink("db"), StoreFixture.console) }
+        let rejection = await fixture.rejection {
+            _ = try await fixture.store.delete(.sink("db"), StoreFixture.console)
+        }
         #expect(rejection?.problem.message == "Sink \"db\" is needed by Rule \"r\": change or delete it first")
         _ = try await fixture.store.delete(.rule("r"), StoreFixture.console)
         _ = try await fixture.store.delete(.sink("db"), StoreFixture.console)
@@ -121,12 +125,16 @@ struct StoreTests {
         try await fixture.apply(rule("a"), context)
         let twice = await fixture.rejection { try await fixture.apply(rule("a", "SELECT 2"), context) }
         #expect(twice?.problem.code == "resource.conflict")
-        #expect(twice?.problem.message == "Rule \"a\" is not at revision 0 but there is revision 1 by ann: look at it and try again")
+        #expect(
+            twice?.problem.message
+                == "Rule \"a\" is not at revision 0 but there is revision 1 by ann: look at it and try again")
         context.expected = [.rule("a"): 1]
         #expect(try await fixture.apply(rule("a", "SELECT 2"), context).revision == 2)
     }
 
-    @Test("history tells who, from where, when and what; rollback is a new change; a deleted resource comes back under its uid")
+    @Test(
+        "history tells who, from where, when and what; rollback is a new change; a deleted resource comes back under its uid"
+    )
     func history() async throws {
         let fixture = try StoreFixture()
         try await fixture.apply(rule("a"))
@@ -146,7 +154,9 @@ struct StoreTests {
         #expect(try await fixture.store.history(.rule("a")).first?.action == .delete)
         _ = try await fixture.store.rollback(.rule("a"), to: 2, StoreFixture.console)
         #expect(try await fixture.store.get(.rule("a"))?.uid == uid)
-        let unknown = await fixture.rejection { _ = try await fixture.store.rollback(.rule("a"), to: 99, StoreFixture.console) }
+        let unknown = await fixture.rejection {
+            _ = try await fixture.store.rollback(.rule("a"), to: 99, StoreFixture.console)
+        }
         #expect(unknown?.problem.message == "Rule \"a\" has no revision 99; kept are 5, 3, 2, 1")
     }
 
@@ -160,8 +170,12 @@ struct StoreTests {
         #expect(try await fixture.store.get(.rule("b"))?.uid == uid)
         #expect(try await fixture.store.get(.rule("a")) == nil)
         #expect(try await fixture.store.history(.rule("b")).map(\.action) == [.rename, .create])
-        #expect(await fixture.rejection { _ = try await fixture.store.rename(.sink("db"), to: "x", StoreFixture.console) }?.problem.code == "resource.referenced")
-        #expect(await fixture.rejection { _ = try await fixture.store.rename(.rule("b"), to: "b", StoreFixture.console) }?.problem.code == "resource.exists")
+        #expect(
+            await fixture.rejection { _ = try await fixture.store.rename(.sink("db"), to: "x", StoreFixture.console) }?
+                .problem.code == "resource.referenced")
+        #expect(
+            await fixture.rejection { _ = try await fixture.store.rename(.rule("b"), to: "b", StoreFixture.console) }?
+                .problem.code == "resource.exists")
         #expect(try await fixture.apply(rule("b", sink: "db")).changes.map(\.action) == [.unchanged])
     }
 
@@ -171,7 +185,9 @@ struct StoreTests {
         for number in 0..<(StoreDatabase.revisionsMax + 5) { try await fixture.apply(rule("a", "SELECT \(number)")) }
         #expect(try await fixture.store.history(.rule("a"), limit: 1000).count == StoreDatabase.revisionsMax)
         let tags = (0..<5000).map { "        - { name: t\($0), address: \"1!4\($0)\", type: float32 }\n" }.joined()
-        let device = "kind: Device\nname: big\nspec:\n  driver: modbus_tcp\n  connection: { host: h }\n  groups:\n    - name: g\n      interval: 1s\n      tags:\n" + tags
+        let device =
+            "kind: Device\nname: big\nspec:\n  driver: modbus_tcp\n  connection: { host: h }\n  groups:\n    - name: g\n      interval: 1s\n      tags:\n"
+            + tags
         try await fixture.apply(device)
         let big = try #require(try await fixture.store.get(ResourceKey(kind: "Device", name: "big")))
         #expect(big.spec["groups"]?.list?[0]["tags"]?.list?.count == 5000)
@@ -257,15 +273,21 @@ struct StoreTests {
         let fixture = try StoreFixture()
         try await fixture.apply(rule("a"))
         let pages = try await fixture.store.pool.write { db in try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0 }
-        try await fixture.store.pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA max_page_count = \(pages)") }
+        try await fixture.store.pool.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA max_page_count = \(pages)")
+        }
         // Random text, which does not get smaller.
         var generator = SplitMix64(seed: 7)
         let long = (0..<8000).map { _ in String(generator.next() % 36, radix: 36) }.joined()
         let rejection = await fixture.rejection { try await fixture.apply(rule("b", long)) }
         #expect(rejection?.problem.code == "store.full")
-        #expect(rejection?.problem.message == "cannot write \(fixture.folder)/resources.sqlite: the disk is full; free some space")
+        #expect(
+            rejection?.problem.message
+                == "cannot write \(fixture.folder)/resources.sqlite: the disk is full; free some space")
         #expect(try await fixture.store.get(.rule("a")) != nil)
-        try await fixture.store.pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA max_page_count = 100000") }
+        try await fixture.store.pool.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA max_page_count = 100000")
+        }
         try await fixture.apply(rule("b", long))
         #expect(try await fixture.store.revision() == 2)
     }
@@ -274,7 +296,9 @@ struct StoreTests {
     func damaged() throws {
         let fixture = try StoreFixture()
         fixture.close()
-        for file in ["resources.sqlite-wal", "resources.sqlite-shm"] { try? FileManager.default.removeItem(atPath: fixture.folder + "/" + file) }
+        for file in ["resources.sqlite-wal", "resources.sqlite-shm"] {
+            try? FileManager.default.removeItem(atPath: fixture.folder + "/" + file)
+        }
         try Data(repeating: 0x41, count: 8192).write(to: URL(filePath: fixture.folder + "/resources.sqlite"))
         #expect { try StoreFixture(folder: fixture.folder) } throws: { ($0 as? Problem)?.code == "store.damaged" }
     }
@@ -292,7 +316,9 @@ struct DataDirectoryTests {
                 == "data directory \(fixture.folder) has format 2; this release knows formats up to 1: use the newer release, or restore a backup"
         }
         try "x".write(toFile: fixture.folder + "/format", atomically: true, encoding: .utf8)
-        #expect { try DataDirectory(fixture.folder, files: SystemFiles()) } throws: { ($0 as? Problem)?.code == "data.foreign" }
+        #expect { try DataDirectory(fixture.folder, files: SystemFiles()) } throws: {
+            ($0 as? Problem)?.code == "data.foreign"
+        }
         try "1\n".write(toFile: fixture.folder + "/format", atomically: true, encoding: .utf8)
         try DataDirectory(fixture.folder, files: SystemFiles()).release()
     }
@@ -300,7 +326,9 @@ struct DataDirectoryTests {
     @Test("one process at a time")
     func locked() throws {
         let fixture = try StoreFixture()
-        #expect { try DataDirectory(fixture.folder, files: SystemFiles()) } throws: { ($0 as? Problem)?.fileFault == .locked }
+        #expect { try DataDirectory(fixture.folder, files: SystemFiles()) } throws: {
+            ($0 as? Problem)?.fileFault == .locked
+        }
     }
 
     @Test("keys and tokens are for the owner alone")

@@ -33,7 +33,9 @@ struct EngineTests {
         #expect(engine.metrics(of: "one")?.matched == 2 && engine.metrics(of: "two")?.matched == 1)
         await engine.remove("one")
         await engine.remove("one")
-        #expect(bus.updates.withLock { $0.last } == ["new"] && engine.ruleNames == ["two"] && engine.metrics(of: "one") == nil)
+        #expect(
+            bus.updates.withLock { $0.last } == ["new"] && engine.ruleNames == ["two"]
+                && engine.metrics(of: "one") == nil)
         var disabled = rule("two", "SELECT x FROM \"new\"", to: "two")
         disabled.isEnabled = false
         try await engine.apply(disabled)
@@ -61,7 +63,9 @@ struct EngineTests {
         #expect(await eventually { texts(bus, "out").contains("{\"y\":42}") })
         let metrics = try #require(engine.metrics(of: "r"))
         #expect((metrics.matched, metrics.passed, metrics.failed, metrics.emitted) == (5, 5, 3, 2))
-        #expect(metrics.lastError?.message == "line 1, column 10: the operator cannot be applied to an object and an integer")
+        #expect(
+            metrics.lastError?.message
+                == "line 1, column 10: the operator cannot be applied to an object and an integer")
         #expect(metrics.lastErrorAt == startOf2026)
         let samples = await engine.collect()
         #expect(samples.first { $0.name == "tundish_rule_failed_total" }?.value == 3)
@@ -112,11 +116,30 @@ struct EngineTests {
 
     @Test("a thousand rules on one topic read the payload once and all see it")
     func many() throws {
-        let rules = (0..<1000).map { rule("r\($0)", "SELECT values.t AS t FROM \"in\" WHERE values.t > \($0)", to: "out/\($0)") }
+        let rules = (0..<1000).map {
+            rule("r\($0)", "SELECT values.t AS t FROM \"in\" WHERE values.t > \($0)", to: "out/\($0)")
+        }
         let pipeline = try RulePipeline(rules, time: ManualTime())
         let made = pipeline.process([message("in", "{\"values\":{\"t\":499.5}}")])
         #expect(made.count == 500)
         #expect(Set(made.map(\.payload.bytes.string)) == ["{\"t\":499.5}"])
+    }
+
+    @Test("an alarm keeps its states while its rule's statement changes")
+    func replacedAlarm() async throws {
+        let bus = LocalBus()
+        let engine = StreamEngine(bus: bus, time: ManualTime())
+        var rule = RuleConfiguration(
+            name: "r", sql: "SELECT x FROM \"in\" WHERE x > 1", outputs: [.alarm(AlarmSpec(name: "a", topic: "al"))])
+        try await engine.apply(rule)
+        bus.deliver([message("in", "{\"x\":2}")])
+        #expect(await eventually { texts(bus, "al").count == 1 })
+        rule.sql = "SELECT x FROM \"in\" WHERE x > 5"
+        try await engine.apply(rule)
+        bus.deliver([message("in", "{\"x\":2}")])
+        #expect(await eventually { texts(bus, "al").count == 2 })
+        #expect(texts(bus, "al")[1].contains("\"state\":\"rtn_unack\""))
+        await engine.stop()
     }
 
     @Test("an alarm with a delay is raised by the clock alone")

@@ -7,7 +7,8 @@ import Testing
 struct ExpressionTests {
     static let cases: [(String, String)] = [
         ("1 + 2", "3"), ("7 - 10", "-3"), ("6 * 7", "42"), ("7 / 2", "3.5"), ("7 DIV 2", "3"), ("-7 DIV 2", "-3"),
-        ("7 MOD 4", "3"), ("7 % 4", "3"), ("-7 % 4", "-3"), ("7.5 MOD 2", "1.5"), ("1 + 2 * 3", "7"), ("(1 + 2) * 3", "9"),
+        ("7 MOD 4", "3"), ("7 % 4", "3"), ("-7 % 4", "-3"), ("7.5 MOD 2", "1.5"), ("1 + 2 * 3", "7"),
+        ("(1 + 2) * 3", "9"),
         ("-x", "-4"), ("+x", "4"), ("- -x", "4"), ("x + 0.5", "4.5"), ("'a' || 'b' || 1", "\"ab1\""),
         ("9223372036854775807", "9223372036854775807"), ("-9223372036854775808", "-9223372036854775808"),
         ("18446744073709551615", "18446744073709551615"), ("big + 1", "9007199254740994"),
@@ -22,15 +23,22 @@ struct ExpressionTests {
         ("x BETWEEN 4 AND 5", "true"), ("x NOT BETWEEN 1 AND 3", "true"), ("x BETWEEN NULL AND 3", "false"),
         ("x IN (1, 4, 9)", "true"), ("x NOT IN (1, 2)", "true"), ("x IN (1, NULL)", "null"), ("x IN ('4')", "false"),
         ("name IN ('a', 'pump')", "true"), ("x IN ()", "false"),
-        ("name LIKE 'p%'", "true"), ("name LIKE '%m_'", "true"), ("name LIKE 'P%'", "false"), ("name NOT LIKE '%x%'", "true"),
+        ("name LIKE 'p%'", "true"), ("name LIKE '%m_'", "true"), ("name LIKE 'P%'", "false"),
+        ("name NOT LIKE '%x%'", "true"),
         ("'50%' LIKE '50!%' ESCAPE '!'", "true"), ("'501' LIKE '50!%' ESCAPE '!'", "false"), ("'ä' LIKE '_'", "true"),
-        ("CASE WHEN x > 3 THEN 'high' ELSE 'low' END", "\"high\""), ("CASE x WHEN 1 THEN 'one' WHEN 4 THEN 'four' END", "\"four\""),
+        ("CASE WHEN x > 3 THEN 'high' ELSE 'low' END", "\"high\""),
+        ("CASE x WHEN 1 THEN 'one' WHEN 4 THEN 'four' END", "\"four\""),
         ("CASE WHEN x > 30 THEN 1 END", "null"), ("CASE WHEN missing > 1 THEN 1 ELSE 2 END", "2"),
-        ("payload.o.a.b[1]", "20"), ("o.a.b[0]", "10"), ("o.a.b[7]", "null"), ("o.a", "{\"b\":[10,20]}"), ("o.a.b[x - 3]", "20"),
-        ("o.a.b[-1]", "20"), ("list[1].k", "\"v\""), ("`strange name`", "1"), ("payload.`strange name`", "1"), ("payload.x", "4"),
-        ("json_decode('{\"q\":[1,{\"w\":5}]}').q[1].w", "5"), ("text", "\"a\\\"b\\u00e9\""), ("lower(text)", "\"a\\\"bé\""),
-        ("tiny", "1.10"), ("tiny + 0", "1.1"), ("huge", "123456789012345678901234567890"), ("1e3", "1000.0"), (".5", "0.5"),
-        ("CAST('12' AS bigint)", "12"), ("CAST(3.9 AS int)", "3"), ("CAST(1 AS boolean)", "true"), ("CAST(x AS string)", "\"4\""),
+        ("payload.o.a.b[1]", "20"), ("o.a.b[0]", "10"), ("o.a.b[7]", "null"), ("o.a", "{\"b\":[10,20]}"),
+        ("o.a.b[x - 3]", "20"),
+        ("o.a.b[-1]", "20"), ("list[1].k", "\"v\""), ("`strange name`", "1"), ("payload.`strange name`", "1"),
+        ("payload.x", "4"),
+        ("json_decode('{\"q\":[1,{\"w\":5}]}').q[1].w", "5"), ("text", "\"a\\\"b\\u00e9\""),
+        ("lower(text)", "\"a\\\"bé\""),
+        ("tiny", "1.10"), ("tiny + 0", "1.1"), ("huge", "123456789012345678901234567890"), ("1e3", "1000.0"),
+        (".5", "0.5"),
+        ("CAST('12' AS bigint)", "12"), ("CAST(3.9 AS int)", "3"), ("CAST(1 AS boolean)", "true"),
+        ("CAST(x AS string)", "\"4\""),
         ("CAST('1.5' AS double)", "1.5"), ("CAST('2026-01-01T00:00:00Z' AS timestamp)", "1767225600000"),
         ("topic =~ 'a/+/c'", "true"), ("topic =~ 'b/#'", "false"),
     ]
@@ -66,13 +74,17 @@ struct ExpressionTests {
         #expect(run("SELECT 1 AS a FROM \"#\" WHERE x > 3", "{\"x\":4}") == "{\"a\":1}")
         #expect(run("SELECT 1 AS a FROM \"#\" WHERE x > 3", "{\"x\":2}") == "-")
         #expect(run("SELECT 1 AS a FROM \"#\" WHERE x > 3", "{}") == "-")
-        #expect(run("SELECT 1 AS a FROM \"#\" WHERE x", "{\"x\":2}") == "line 1, column 30: the condition is an integer; expected a boolean")
+        #expect(
+            run("SELECT 1 AS a FROM \"#\" WHERE x", "{\"x\":2}")
+                == "line 1, column 30: the condition is an integer; expected a boolean")
     }
 
     @Test("star gives the payload's members, and columns replace those of their name")
     func star() {
         #expect(run("SELECT * FROM \"#\"", "{\"a\":1,\"b\":[2, 3]}") == "{\"a\":1,\"b\":[2, 3]}")
-        #expect(run("SELECT *, a + 1 AS a, topic FROM \"#\"", "{\"a\":1,\"b\":\"x\"}") == "{\"b\":\"x\",\"a\":2,\"topic\":\"a/b/c\"}")
+        #expect(
+            run("SELECT *, a + 1 AS a, topic FROM \"#\"", "{\"a\":1,\"b\":\"x\"}")
+                == "{\"b\":\"x\",\"a\":2,\"topic\":\"a/b/c\"}")
         #expect(run("SELECT *, 1 AS k FROM \"#\"", "{ }").replacing(" ", with: "") == "{\"k\":1}")
         #expect(run("SELECT * FROM \"#\"", "[1]") == "the payload is not an object")
     }
@@ -87,8 +99,12 @@ struct ExpressionTests {
 
     @Test("columns without AS are named after the field or the function; two of one name are refused")
     func names() {
-        #expect(run("SELECT values.t, abs(-1), 1 + 1 FROM \"#\"", "{\"values\":{\"t\":2}}") == "{\"t\":2,\"abs\":1,\"column3\":2}")
-        #expect(run("SELECT a.x, b.x FROM \"#\"") == "line 1, column 13: two columns are named x; give one another name with AS")
+        #expect(
+            run("SELECT values.t, abs(-1), 1 + 1 FROM \"#\"", "{\"values\":{\"t\":2}}")
+                == "{\"t\":2,\"abs\":1,\"column3\":2}")
+        #expect(
+            run("SELECT a.x, b.x FROM \"#\"")
+                == "line 1, column 13: two columns are named x; give one another name with AS")
     }
 
     @Test("metadata stands in where the payload has no such field; payload. and meta. choose")
@@ -100,6 +116,8 @@ struct ExpressionTests {
         #expect(result("received_at") == "1767225600000")
         #expect(result("clientid") == "\"trial\"")
         #expect(result("payload_bytes", "{\"a\":1}") == "7")
-        #expect(result("meta.nothing").hasPrefix("line 1, column 8: unknown metadata column; known are clientid, content_type"))
+        #expect(
+            result("meta.nothing").hasPrefix(
+                "line 1, column 8: unknown metadata column; known are clientid, content_type"))
     }
 }

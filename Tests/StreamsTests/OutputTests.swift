@@ -8,7 +8,9 @@ import Testing
 
 @Suite("Outputs")
 struct OutputTests {
-    func pipeline(_ rule: RuleConfiguration, _ time: ManualTime = ManualTime(), historian: (any HistorianOutput)? = nil) throws -> RulePipeline {
+    func pipeline(_ rule: RuleConfiguration, _ time: ManualTime = ManualTime(), historian: (any HistorianOutput)? = nil)
+        throws -> RulePipeline
+    {
         try RulePipeline([rule], time: time, historian: historian)
     }
 
@@ -21,7 +23,10 @@ struct OutputTests {
                 .publish(PublishSpec(topic: "text", payload: "${device}: ${upper(unit)} ${t + 1} ${.} ${missing}")),
             ])
         let pipeline = try pipeline(rule)
-        let made = pipeline.process([message("in/a", "{\"device\":\"d/1\",\"t\":2,\"unit\":\"c\"}"), message("other", "{}"), message("in/a", "{\"t\":0}")])
+        let made = pipeline.process([
+            message("in/a", "{\"device\":\"d/1\",\"t\":2,\"unit\":\"c\"}"), message("other", "{}"),
+            message("in/a", "{\"t\":0}"),
+        ])
         #expect(made.map(\.topic.string) == ["out/d/1", "text"])
         #expect(made[0].payload.bytes.string == "{\"device\":\"d/1\",\"t\":2}")
         #expect(made[0].qos == .exactlyOnce && made[0].retain && made[0].origin.kind == .rule)
@@ -30,9 +35,12 @@ struct OutputTests {
         #expect((metrics.matched, metrics.passed, metrics.failed, metrics.emitted) == (2, 1, 0, 2))
     }
 
-    @Test("a topic that cannot be made fails the message, never the rule", arguments: ["null", "\"a/+\"", "\"\\u0000\"", "\"$SYS/x\""])
+    @Test(
+        "a topic that cannot be made fails the message, never the rule",
+        arguments: ["null", "\"a/+\"", "\"\\u0000\"", "\"$SYS/x\""])
     func badTopic(_ device: String) throws {
-        let rule = RuleConfiguration(name: "r", sql: "SELECT d FROM \"in\"", outputs: [.publish(PublishSpec(topic: "${d}"))])
+        let rule = RuleConfiguration(
+            name: "r", sql: "SELECT d FROM \"in\"", outputs: [.publish(PublishSpec(topic: "${d}"))])
         let pipeline = try pipeline(rule)
         #expect(pipeline.process([message("in", "{\"d\":\(device)}")]).isEmpty)
         #expect(pipeline.metrics(of: "r")?.lastError?.message == "the topic template gives no valid topic")
@@ -43,12 +51,18 @@ struct OutputTests {
     @Test("wrong outputs are refused when the rule is checked")
     func refused() {
         func error(_ output: RuleOutput) -> String {
-            do throws(Problem) { _ = try CompiledRule(RuleConfiguration(name: "r", sql: "SELECT a FROM \"t\"", outputs: [output])) } catch { return error.message }
+            do throws(Problem) {
+                _ = try CompiledRule(RuleConfiguration(name: "r", sql: "SELECT a FROM \"t\"", outputs: [output]))
+            } catch { return error.message }
             return ""
         }
-        #expect(error(.publish(PublishSpec(topic: "a/#"))) == "rule \"r\": topic \"a/#\", column 3: a topic that is published to has no wildcard")
+        #expect(
+            error(.publish(PublishSpec(topic: "a/#")))
+                == "rule \"r\": topic \"a/#\", column 3: a topic that is published to has no wildcard")
         #expect(error(.publish(PublishSpec(topic: "a/${b"))) == "template \"a/${b\": \"${\" without \"}\"")
-        #expect(error(.publish(PublishSpec(topic: "a/${b +}"))) == "template \"a/${b +}\": ${b +}: expected an expression, not the end of the statement")
+        #expect(
+            error(.publish(PublishSpec(topic: "a/${b +}")))
+                == "template \"a/${b +}\": ${b +}: expected an expression, not the end of the statement")
         #expect(error(.sink("db")) == "rule \"r\": sinks are not available yet (sink \"db\")")
     }
 
@@ -64,14 +78,18 @@ struct OutputTests {
     func historian() throws {
         let recorder = Recorder()
         let rule = RuleConfiguration(
-            name: "r", sql: "SELECT device, timestamp, t, s, b, n FROM \"in\"", outputs: [.historian(HistorianSpec(group: "g-${topic}"))])
+            name: "r", sql: "SELECT device, timestamp, t, s, b, n FROM \"in\"",
+            outputs: [.historian(HistorianSpec(group: "g-${topic}"))])
         let pipeline = try pipeline(rule, historian: recorder)
         _ = pipeline.process([
-            message("in", "{\"device\":\"d\",\"timestamp\":5,\"t\":1,\"s\":\"x\",\"b\":true}"), message("in", "{\"t\":1.5,\"s\":3}"), message("in", "{\"device\":\"d\"}"),
+            message("in", "{\"device\":\"d\",\"timestamp\":5,\"t\":1,\"s\":\"x\",\"b\":true}"),
+            message("in", "{\"t\":1.5,\"s\":3}"), message("in", "{\"device\":\"d\"}"),
         ])
         let batches = recorder.batches.withLock { $0 }
         #expect(batches.count == 2)
-        #expect(batches[0].descriptor.device == "d" && batches[0].descriptor.group == "g-in" && batches[0].timestamp.milliseconds == 5)
+        #expect(
+            batches[0].descriptor.device == "d" && batches[0].descriptor.group == "g-in"
+                && batches[0].timestamp.milliseconds == 5)
         #expect(batches[0].descriptor.tags.map { "\($0.name) \($0.type)" } == ["t int64", "s string", "b bool"])
         #expect((0..<3).map { batches[0].value($0) } == [.int(1), .string("x"), .bool(true)])
         #expect(batches[1].descriptor.device == "r" && batches[1].timestamp == startOf2026)
@@ -93,19 +111,28 @@ struct OutputTests {
         #expect(send("b", "99") == ["alarms/overheat/b unack_active UNACK high b at 99 retained 1"])
         // Unknown is neither true nor false: nothing changes.
         #expect(send("a", "null") == [])
-        #expect(pipeline.acknowledge(rule: "hot", alarm: "overheat", key: "b").map(describe) == ["alarms/overheat/b ack_active ACKED high b at 99 retained 1"])
+        #expect(
+            pipeline.acknowledge(rule: "hot", alarm: "overheat", key: "b").map(describe) == [
+                "alarms/overheat/b ack_active ACKED high b at 99 retained 1"
+            ])
         #expect(send("b", "10") == ["alarms/overheat/b normal NORM high b at 10 retained 1"])
         #expect(send("a", "60") == ["alarms/overheat/a rtn_unack RTNUN high a at 60 retained 1"])
         #expect(send("a", "85") == ["alarms/overheat/a unack_active UNACK high a at 85 retained 1"])
         #expect(send("a", "60").count == 1)
-        #expect(pipeline.acknowledge(rule: "hot", alarm: "overheat").map(describe) == ["alarms/overheat/a normal NORM high a at 60 retained 1"])
+        #expect(
+            pipeline.acknowledge(rule: "hot", alarm: "overheat").map(describe) == [
+                "alarms/overheat/a normal NORM high a at 60 retained 1"
+            ])
         #expect(pipeline.metrics(of: "hot")?.failed == 0)
     }
 
     private func describe(_ message: Message) -> String {
         let json = try? JSONValue(parsing: message.payload.bytes)
-        return [message.topic.string, json?["state"]?.string ?? "?", json?["isa182"]?.string ?? "?", json?["severity"]?.string ?? "?",
-            json?["message"]?.string ?? "?", message.retain ? "retained" : "-", "\(message.qos.rawValue)"].joined(separator: " ")
+        return [
+            message.topic.string, json?["state"]?.string ?? "?", json?["isa182"]?.string ?? "?",
+            json?["severity"]?.string ?? "?",
+            json?["message"]?.string ?? "?", message.retain ? "retained" : "-", "\(message.qos.rawValue)",
+        ].joined(separator: " ")
     }
 
     @Test("delays hold back what does not last")
@@ -141,9 +168,12 @@ struct OutputTests {
     func bounded() throws {
         var options = StreamOptions()
         options.alarmKeysMax = 3
-        let rule = RuleConfiguration(name: "r", sql: "SELECT device FROM \"in\" WHERE t", outputs: [.alarm(AlarmSpec(name: "a"))])
+        let rule = RuleConfiguration(
+            name: "r", sql: "SELECT device FROM \"in\" WHERE t", outputs: [.alarm(AlarmSpec(name: "a"))])
         let pipeline = try RulePipeline([rule], time: ManualTime(), options: options)
-        func send(_ device: Int, _ t: Bool) -> Int { pipeline.process([message("in", "{\"device\":\"\(device)\",\"t\":\(t)}")]).count }
+        func send(_ device: Int, _ t: Bool) -> Int {
+            pipeline.process([message("in", "{\"device\":\"\(device)\",\"t\":\(t)}")]).count
+        }
         #expect((1...4).map { send($0, true) } == [1, 1, 1, 0])
         #expect(pipeline.metrics(of: "r")?.failed == 1)
         #expect(send(1, false) == 1)
@@ -153,20 +183,29 @@ struct OutputTests {
     @Test("the configuration is read from a validated spec")
     func configuration() throws {
         let spec = ConfigValue.object([
-            "sql": .string("SELECT * FROM demo"), "dialect": .string("ekuiper"), "streams": .object(["demo": .string("a/#")]),
+            "sql": .string("SELECT * FROM demo"), "dialect": .string("ekuiper"),
+            "streams": .object(["demo": .string("a/#")]),
             "outputs": .list([
                 .object(["publish": .object(["topic": .string("x"), "qos": .integer(1), "retain": .bool(true)])]),
                 .object(["historian": .object(["device": .string("d")])]),
-                .object(["alarm": .object(["name": .string("n"), "severity": .string("critical"), "onDelay": .duration(2_000_000_000)])]),
+                .object([
+                    "alarm": .object([
+                        "name": .string("n"), "severity": .string("critical"), "onDelay": .duration(2_000_000_000),
+                    ])
+                ]),
                 .object(["sink": .string("db")]),
             ]),
         ])
         let rule = try RuleConfiguration(name: "r", spec)
         #expect(rule.dialect == .ekuiper && rule.streams == ["demo": "a/#"] && rule.isEnabled)
-        #expect(rule.outputs == [
-            .publish(PublishSpec(topic: "x", qos: 1, retain: true)), .historian(HistorianSpec(device: "d")),
-            .alarm(AlarmSpec(name: "n", severity: .critical, onDelay: .seconds(2))), .sink("db"),
-        ])
-        #expect(RuleConfiguration.schema.fields.map(\.name) == ["sql", "dialect", "streams", "enabled", "description", "outputs"])
+        #expect(
+            rule.outputs == [
+                .publish(PublishSpec(topic: "x", qos: 1, retain: true)), .historian(HistorianSpec(device: "d")),
+                .alarm(AlarmSpec(name: "n", severity: .critical, onDelay: .seconds(2))), .sink("db"),
+            ])
+        #expect(
+            RuleConfiguration.schema.fields.map(\.name) == [
+                "sql", "dialect", "streams", "enabled", "description", "outputs",
+            ])
     }
 }

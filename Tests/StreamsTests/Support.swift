@@ -18,7 +18,9 @@ func message(
 }
 
 /// The result of `SELECT expression AS r FROM "t" ` on a payload, as JSON text; or the error's message.
-func result(_ expression: String, _ payload: String = "{}", dialect: SQLDialect = .tundish, topic: String = "a/b/c") -> String {
+func result(_ expression: String, _ payload: String = "{}", dialect: SQLDialect = .tundish, topic: String = "a/b/c")
+    -> String
+{
     let sql =
         dialect == .ekuiper
         ? "SELECT \(expression) AS r FROM demo" : "SELECT \(expression) AS r FROM \"#\""
@@ -27,13 +29,15 @@ func result(_ expression: String, _ payload: String = "{}", dialect: SQLDialect 
 
 /// The result of a statement as JSON text; `-` where WHERE is not true; or the error's message.
 func run(
-    _ sql: String, _ payload: String = "{}", dialect: SQLDialect = .tundish, topic: String = "a/b/c", prefix: String = ""
+    _ sql: String, _ payload: String = "{}", dialect: SQLDialect = .tundish, topic: String = "a/b/c",
+    prefix: String = ""
 ) -> String {
     run(sql, .json(Bytes(payload)), dialect: dialect, topic: topic, prefix: prefix)
 }
 
 func run(
-    _ sql: String, _ payload: RuleTrial.Sample, dialect: SQLDialect = .tundish, topic: String = "a/b/c", prefix: String = ""
+    _ sql: String, _ payload: RuleTrial.Sample, dialect: SQLDialect = .tundish, topic: String = "a/b/c",
+    prefix: String = ""
 ) -> String {
     let rule = RuleConfiguration(name: "r", sql: sql, dialect: dialect, streams: ["demo": "#"])
     do throws(Problem) {
@@ -86,7 +90,8 @@ final class LocalBus: Bus {
     func publisher(_ origin: Origin) -> any BusPublisher { Publisher(bus: self) }
 
     func subscribe(
-        _ filters: [TopicFilter], name: String, options: SubscribeOptions, deliver: @escaping @Sendable ([Message]) -> Void
+        _ filters: [TopicFilter], name: String, options: SubscribeOptions,
+        deliver: @escaping @Sendable ([Message]) -> Void
     ) async throws -> any BusSubscription {
         updates.withLock { $0.append(filters.map(\.text)) }
         let id = subscribers.withLock { table in
@@ -112,7 +117,8 @@ final class LocalBus: Bus {
             return true
         }
         func publishConfirmed(_ messages: [Message]) async -> [PublishOutcome] {
-            publish(messages) ? messages.map { _ in .accepted } : messages.map { _ in .refused(Problem("full", "full")) }
+            publish(messages)
+                ? messages.map { _ in .accepted } : messages.map { _ in .refused(Problem("full", "full")) }
         }
     }
 

@@ -120,7 +120,7 @@ struct ResourceService: ConsoleResources {
         _ context: Console.ChangeContext, _ expected: [ResourceKey: Int64] = [:]
     ) -> Resources.ChangeContext {
         Resources.ChangeContext(
-            author: context.author, source: ChangeSource(context.source) ?? ChangeSource(.api), expected: expected)
+            author: context.author, source: ChangeSource(context.source) ?? ChangeSource(.api, context.source), expected: expected)
     }
 
     private static func notFound(_ key: ResourceKey) -> Problem {
@@ -138,7 +138,7 @@ struct ResourceService: ConsoleResources {
             switch problem.code {
             case "resource.not_found", "resource.revision.unknown": throw .notFound(problem)
             case "resource.conflict":
-                throw .revisionMismatch(problem, current: problem.arguments["revision"].flatMap { Int64($0) })
+                throw .revisionMismatch(problem, current: problem.arguments["found"].flatMap { Int64($0) })
             case "resource.exists", "resource.referenced": throw .conflict(problem)
             case let code where code.hasPrefix("store."): throw .failed(problem)
             default:

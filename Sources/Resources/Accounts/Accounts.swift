@@ -195,11 +195,12 @@ package final class Accounts: Sendable {
     /// An administrator's list holds everyone's tokens.
     package func tokens(of principal: Principal) async throws(Problem) -> [TokenInfo] {
         let all = try await read { db in
-            try Row.fetchAll(db, sql: "SELECT id, name, user, created, expires FROM token ORDER BY created, name, id").map {
-                TokenInfo(
-                    id: $0[0], name: $0[1], username: $0[2], createdAt: Timestamp(nanoseconds: $0[3]),
-                    expiresAt: ($0[4] as Int64?).map { Timestamp(nanoseconds: $0) })
-            }
+            try Row.fetchAll(db, sql: "SELECT id, name, user, created, expires FROM token ORDER BY created, name, id")
+                .map {
+                    TokenInfo(
+                        id: $0[0], name: $0[1], username: $0[2], createdAt: Timestamp(nanoseconds: $0[3]),
+                        expiresAt: ($0[4] as Int64?).map { Timestamp(nanoseconds: $0) })
+                }
         }
         return principal.mayConfigure ? all : all.filter { $0.username == principal.username }
     }
@@ -218,7 +219,8 @@ package final class Accounts: Sendable {
     // MARK: Inside
 
     private func user(_ name: String) async throws(Problem) -> ResourceSnapshot? {
-        do throws(Rejection) { return try await store.get(ResourceKey(kind: ResourceKind.userName, name: name)) } catch {
+        do throws(Rejection) { return try await store.get(ResourceKey(kind: ResourceKind.userName, name: name)) } catch
+        {
             throw error.problem
         }
     }

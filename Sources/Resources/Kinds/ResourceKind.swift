@@ -155,13 +155,15 @@ package struct KindRegistry: Sendable {
                 issues.add(
                     item.document.issue(
                         "resource.reference.missing", "\(item.key) needs \(key), which does not exist",
-                        ["kind": reference.kind, "name": reference.name], at: item.document.spec.nearest(reference.path),
+                        ["kind": reference.kind, "name": reference.name],
+                        at: item.document.spec.nearest(reference.path),
                         severity: severity))
             }
         }
     }
 
-    private static func secretReferences(_ spec: ConfigValue, _ path: ConfigPath = ConfigPath()) -> [ResourceReference] {
+    private static func secretReferences(_ spec: ConfigValue, _ path: ConfigPath = ConfigPath()) -> [ResourceReference]
+    {
         switch spec {
         case .secret(.secret(let name)): [ResourceReference(kind: ResourceKind.secretName, name: name, path: path)]
         case .list(let values):

@@ -6,7 +6,8 @@ extension ResourceKind {
     /// A text that other resources refer to by name. Write-only: encrypted at rest, shown nowhere.
     package static var secret: ResourceKind {
         var kind = ResourceKind(
-            name: secretName, plural: "secrets", help: "A password, key or token that other resources refer to by name.",
+            name: secretName, plural: "secrets",
+            help: "A password, key or token that other resources refer to by name.",
             helpChinese: "供其他资源按名称引用的密码、密钥或令牌。",
             schema: Schema([
                 Field(

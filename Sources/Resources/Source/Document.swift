@@ -117,7 +117,8 @@ package struct DocumentReader: Sendable {
             for (root, range) in try JSONReader.read(bytes, file: file, limits: limits) {
                 // A list at the top is as good as one value after another.
                 for item in root.items ?? [root] {
-                    let text = root.items == nil
+                    let text =
+                        root.items == nil
                         ? String(decoding: bytes[range], as: UTF8.self) : SourceWriter.json(item)
                     parts.append(Part(root: item, text: text, format: .json))
                 }

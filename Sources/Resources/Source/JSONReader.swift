@@ -52,7 +52,8 @@ struct JSONReader {
                 advance(word.utf8.count)
                 return SourceNode(word == "null" ? .null : .scalar(word, .plain), line: line, column: column)
             }
-            throw failure("a value is expected: an object, a list, text in double quotes, a number, true, false or null")
+            throw failure(
+                "a value is expected: an object, a list, text in double quotes, a number, true, false or null")
         }
     }
 

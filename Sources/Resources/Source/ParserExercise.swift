@@ -10,13 +10,22 @@ package enum ParserExercise {
                 Field("bool", .bool, help: ""), Field("integer", .integer(-10...10), help: ""),
                 Field("number", .number(-1...1), help: ""), Field("text", .string, help: ""),
                 Field("topic", .string(.topicFilter), help: ""), Field("bind", .string(.hostPort), help: ""),
-                Field("type", .string(.valueType), help: ""), Field("duration", .duration(.zero ... .seconds(9)), help: ""),
+                Field("type", .string(.valueType), help: ""),
+                Field("duration", .duration(.zero ... .seconds(9)), help: ""),
                 Field("size", .size(0...1 << 40), help: ""), Field("choice", .choice(["a", "b"]), help: ""),
                 Field("secret", .secret, help: ""), Field("any", .any, help: ""),
-                Field("list", .list(.object(Schema([Field("name", .string(.name), required: true, help: "")])), countMax: 9), help: ""),
+                Field(
+                    "list",
+                    .list(.object(Schema([Field("name", .string(.name), required: true, help: "")])), countMax: 9),
+                    help: ""),
                 Field("map", .map(.string, countMax: 9), help: ""),
-                Field("chosen", .chosen(by: "choice", ["a": Schema([]), "b": Schema([Field("x", .any, help: "")])]), help: ""),
-                Field("one", .oneOf([Field("p", .any, help: ""), Field("q", .duration(.zero ... .seconds(1)), help: "")]), help: ""),
+                Field(
+                    "chosen", .chosen(by: "choice", ["a": Schema([]), "b": Schema([Field("x", .any, help: "")])]),
+                    help: ""),
+                Field(
+                    "one",
+                    .oneOf([Field("p", .any, help: ""), Field("q", .duration(.zero ... .seconds(1)), help: "")]),
+                    help: ""),
             ]))
     ])
 

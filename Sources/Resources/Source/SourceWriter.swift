@@ -51,15 +51,13 @@ package enum SourceWriter {
         case .null: text += afterKey ? "\n" : "~\n"
         case .scalar(let scalar, let style): writeYAMLScalar(scalar, style, into: &text, indent: indent)
         case .list(let items):
-            if items.isEmpty { text += (afterKey ? " " : "") + "[]\n" }
-            else if afterKey { text += "\n" }
+            if items.isEmpty { text += (afterKey ? " " : "") + "[]\n" } else if afterKey { text += "\n" }
             for (index, item) in items.enumerated() {
                 text += (index == 0 && !afterKey ? "" : margin) + "- "
                 writeYAML(item, into: &text, indent: indent + 2, afterKey: false)
             }
         case .map(let entries):
-            if entries.isEmpty { text += (afterKey ? " " : "") + "{}\n" }
-            else if afterKey { text += "\n" }
+            if entries.isEmpty { text += (afterKey ? " " : "") + "{}\n" } else if afterKey { text += "\n" }
             for (index, entry) in entries.enumerated() {
                 text += (index == 0 && !afterKey ? "" : margin) + yamlKey(entry.key) + ":"
                 switch entry.value.content {
@@ -75,7 +73,8 @@ package enum SourceWriter {
         _ scalar: String, _ style: SourceNode.ScalarStyle, into text: inout String, indent: Int
     ) {
         let lines = scalar.split(separator: "\n", omittingEmptySubsequences: false)
-        let isBlock = lines.count > 1 && scalar.first != " " && scalar.first != "\n"
+        let isBlock =
+            lines.count > 1 && scalar.first != " " && scalar.first != "\n"
             && scalar.unicodeScalars.allSatisfy { $0 == "\n" || ($0.value >= 0x20 && $0 != "\u{7F}") }
         if isBlock {
             let ended = scalar.hasSuffix("\n")

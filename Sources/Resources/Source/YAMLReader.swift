@@ -142,7 +142,8 @@ struct YAMLReader {
             }
             if let line = seen.updateValue(event.line, forKey: event.text) {
                 throw issue(
-                    "resource.key.duplicate", "key \"\(event.text)\" is given twice; the first is in line \(line)", event,
+                    "resource.key.duplicate", "key \"\(event.text)\" is given twice; the first is in line \(line)",
+                    event,
                     ["key": event.text, "first": String(line)])
             }
             entries.append(SourceEntry(event.text, value, line: event.line, column: event.column))

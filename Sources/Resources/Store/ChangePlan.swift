@@ -42,7 +42,9 @@ struct ChangePlan {
         let valid = store.registry.check(prepared.map(\.document), &issues)
         let byKey = Dictionary(valid.map { ($0.key, $0) }) { first, _ in first }
         for item in prepared {
-            guard let found = byKey[item.document.key], found.document.root.line == item.document.root.line else { continue }
+            guard let found = byKey[item.document.key], found.document.root.line == item.document.root.line else {
+                continue
+            }
             checked.append(found)
             steps.append(try step(found, item.former, item.rewritten, action, uids[found.key]))
         }
@@ -87,12 +89,15 @@ struct ChangePlan {
         issues = found
         let rewritten = Set(checked.map(\.key))
         for key in deleted {
-            let users = try database.users(db, of: key).filter { !deleted.contains($0.key) && !rewritten.contains($0.key) }
+            let users = try database.users(db, of: key).filter {
+                !deleted.contains($0.key) && !rewritten.contains($0.key)
+            }
             guard let user = users.first else { continue }
             let names = users.prefix(10).map(\.key.description).joined(separator: ", ")
             throw Rejection(
                 Problem(
-                    "resource.referenced", "\(key) is needed by \(names): change or delete \(users.count == 1 ? "it" : "them") first",
+                    "resource.referenced",
+                    "\(key) is needed by \(names): change or delete \(users.count == 1 ? "it" : "them") first",
                     ["kind": key.kind, "name": key.name, "by": names, "first": user.key.name]))
         }
         guard issues.isValid else { throw Rejection(issues.issues) }
@@ -105,7 +110,8 @@ struct ChangePlan {
 
     private func former(_ key: ResourceKey) throws -> Former? {
         guard let row = try database.find(db, key),
-            let body = try database.body(db, uid: row.uid, revision: row.revision), let document = store.parsed(body, key)
+            let body = try database.body(db, uid: row.uid, revision: row.revision),
+            let document = store.parsed(body, key)
         else { return nil }
         return Former(row: row, document: document)
     }
@@ -117,7 +123,8 @@ struct ChangePlan {
             Problem(
                 "resource.conflict",
                 "\(key) is not at revision \(expected) but there is \(found): look at it and try again",
-                ["kind": key.kind, "name": key.name, "expected": String(expected), "found": String(row?.revision ?? 0)]))
+                ["kind": key.kind, "name": key.name, "expected": String(expected), "found": String(row?.revision ?? 0)])
+        )
     }
 
     /// Puts kept secrets back and lets the kind have its way.
@@ -174,7 +181,9 @@ struct ChangePlan {
     /// Writes what differs under one new revision; returns it, or the present one if nothing differs.
     mutating func commit() throws -> Int64 {
         let present = try database.revision(db)
-        guard steps.contains(where: { $0.change.action != .unchanged && $0.change.action != .left }) else { return present }
+        guard steps.contains(where: { $0.change.action != .unchanged && $0.change.action != .left }) else {
+            return present
+        }
         let revision = try database.nextRevision(db)
         let now = store.time.now()
         for index in steps.indices where steps[index].change.action == .delete {
@@ -190,9 +199,11 @@ struct ChangePlan {
         for index in steps.indices {
             let step = steps[index]
             guard let checked = step.checked, step.change.action != .unchanged else { continue }
-            var row = step.row ?? StoreDatabase.Row(
-                uid: step.change.uid, key: step.change.key, revision: 0, createdAt: now, updatedAt: now,
-                author: context.author, source: context.source, origin: context.source)
+            var row =
+                step.row
+                ?? StoreDatabase.Row(
+                    uid: step.change.uid, key: step.change.key, revision: 0, createdAt: now, updatedAt: now,
+                    author: context.author, source: context.source, origin: context.source)
             row.revision = revision
             row.updatedAt = now
             row.author = context.author
@@ -211,7 +222,8 @@ struct ChangePlan {
     private static let veil = "\u{0}"
 
     private static func comparable(_ document: Document, _ kind: ResourceKind) -> SourceNode {
-        var spec = SpecTree.rewrite(SpecTree.normalized(document.spec, kind.schema), .object(kind.schema)) { node, type in
+        var spec = SpecTree.rewrite(SpecTree.normalized(document.spec, kind.schema), .object(kind.schema)) {
+            node, type in
             guard case .secret = type, node.scalar != nil else { return nil }
             return .map([SourceEntry(veil, node)])
         }

@@ -84,5 +84,6 @@ package final class DataDirectory: Sendable {
 /// Sets the mode of a file or folder. A file layer without modes has no such path: nothing to do there.
 private func restrict(_ path: String, _ mode: mode_t) throws(Problem) {
     if chmod(path, mode) == 0 || errno == ENOENT { return }
-    throw Problem("file.denied", "cannot set the mode of \(path): is it yours?", ["path": path, "operation": "protect"])
+    throw Problem(
+        "file.denied", "cannot set the mode of \(path): is it yours?", ["path": path, "operation": "protect"])
 }

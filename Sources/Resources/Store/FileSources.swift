@@ -76,7 +76,9 @@ extension ResourceStore {
         var outcomes: [FileOutcome] = []
         var rest: [ReadFile] = []
         for file in all {
-            if file.issues.isValid { rest.append(file) } else {
+            if file.issues.isValid {
+                rest.append(file)
+            } else {
                 var issues = file.issues
                 _ = registry.check(file.documents, &issues)
                 outcomes.append(FileOutcome(path: file.path, rejection: Rejection(issues.issues)))
@@ -134,7 +136,8 @@ extension ResourceStore {
                 FileOutcome(
                     path: file.path,
                     result: ApplyResult(
-                        dryRun: false, revision: revision, changes: own.steps.map(\.change), warnings: own.issues.issues)))
+                        dryRun: false, revision: revision, changes: own.steps.map(\.change), warnings: own.issues.issues
+                    )))
         }
         return outcomes
     }

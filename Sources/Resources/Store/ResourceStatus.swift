@@ -58,7 +58,8 @@ package final class StatusBoard: Sendable {
         let now = time.now()
         let changed = board.withLock { board in
             let old = board[uid]
-            let isSame = old?.condition.state == condition.state && old?.condition.problem?.code == condition.problem?.code
+            let isSame =
+                old?.condition.state == condition.state && old?.condition.problem?.code == condition.problem?.code
             let status = ResourceStatus(
                 observedRevision: observed ?? old?.observedRevision ?? 0, condition: condition,
                 since: isSame ? old?.since ?? now : now)

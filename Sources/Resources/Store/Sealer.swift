@@ -43,11 +43,13 @@ package struct Sealer: Sendable {
 
     func open(_ bytes: [UInt8], uid: String) throws(Problem) -> [UInt8] {
         do {
-            return Array(try AES.GCM.open(AES.GCM.SealedBox(combined: bytes), using: key, authenticating: Array(uid.utf8)))
+            return Array(
+                try AES.GCM.open(AES.GCM.SealedBox(combined: bytes), using: key, authenticating: Array(uid.utf8)))
         } catch {
             throw Problem(
                 "data.key",
-                "an encrypted resource cannot be opened: \(Self.keyFile) is not the key it was written with", ["uid": uid])
+                "an encrypted resource cannot be opened: \(Self.keyFile) is not the key it was written with",
+                ["uid": uid])
         }
     }
 }

@@ -35,7 +35,9 @@ extension ResourceStore {
         _ key: ResourceKey, to revision: Int64, _ context: ChangeContext, dryRun: Bool = false
     ) async throws(Rejection) -> ApplyResult {
         try await change(context, dryRun: dryRun) { [self] db, plan in
-            guard let uid = try database.find(db, key)?.uid ?? database.lastUID(db, key) else { throw Self.notFound(key) }
+            guard let uid = try database.find(db, key)?.uid ?? database.lastUID(db, key) else {
+                throw Self.notFound(key)
+            }
             guard let body = try database.body(db, uid: uid, revision: revision) else {
                 let known = try database.history(db, uid: uid, limit: StoreDatabase.revisionsMax)
                     .filter { $0.body != nil }.map { String($0.row.revision) }
@@ -55,20 +57,26 @@ extension ResourceStore {
 
     /// Gives the resource another name; uid, and with it history and recorded data, stay. Fails with
     /// `resource.exists` if the name is taken, `resource.referenced` if others use the present one.
-    package func rename(_ key: ResourceKey, to name: String, _ context: ChangeContext) async throws(Rejection) -> ApplyResult {
+    package func rename(_ key: ResourceKey, to name: String, _ context: ChangeContext) async throws(Rejection)
+        -> ApplyResult
+    {
         if let fault = DocumentReader.nameFault(name) {
             throw Rejection(Problem("resource.name", "name \"\(shortened(name))\" \(fault)", ["name": name]))
         }
         let target = ResourceKey(space: key.space, kind: key.kind, name: name)
         let (revision, uid) = try await write { [self] db in
-            guard var row = try database.find(db, key), let body = try database.body(db, uid: row.uid, revision: row.revision),
+            guard var row = try database.find(db, key),
+                let body = try database.body(db, uid: row.uid, revision: row.revision),
                 let document = parsed(body, key)
             else { throw Self.notFound(key) }
             if let expected = context.expected[key], expected != row.revision {
                 throw Rejection(
                     Problem(
                         "resource.conflict", "\(key) is not at revision \(expected) but at \(row.revision)",
-                        ["kind": key.kind, "name": key.name, "expected": String(expected), "found": String(row.revision)]))
+                        [
+                            "kind": key.kind, "name": key.name, "expected": String(expected),
+                            "found": String(row.revision),
+                        ]))
             }
             if try database.find(db, target) != nil {
                 throw Rejection(
@@ -91,7 +99,8 @@ extension ResourceStore {
             try database.update(db, row)
             let renamed = renamed(document, to: name)
             try database.addRevision(
-                db, row, .rename, StoreDatabase.Body(text: renamed.text, format: renamed.format, isSealed: body.isSealed))
+                db, row, .rename,
+                StoreDatabase.Body(text: renamed.text, format: renamed.format, isSealed: body.isSealed))
             announce(db, revision, [key, target])
             return (revision, row.uid)
         }

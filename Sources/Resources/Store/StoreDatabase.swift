@@ -92,7 +92,8 @@ struct StoreDatabase: Sendable {
         Row(
             uid: row[0], key: ResourceKey(space: row[1], kind: row[2], name: row[3]), revision: row[4],
             createdAt: Timestamp(nanoseconds: row[5]), updatedAt: Timestamp(nanoseconds: row[6]), author: row[7],
-            source: ChangeSource(row[8]) ?? ChangeSource(.system), origin: ChangeSource(row[9]) ?? ChangeSource(.system))
+            source: ChangeSource(row[8]) ?? ChangeSource(.system), origin: ChangeSource(row[9]) ?? ChangeSource(.system)
+        )
     }
 
     func find(_ db: Database, _ key: ResourceKey) throws -> Row? {

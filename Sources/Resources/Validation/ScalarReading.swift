@@ -71,7 +71,9 @@ package enum ScalarReading {
     package static func text(duration nanoseconds: Int64) -> String {
         if nanoseconds == 0 { return "0s" }
         let magnitude = nanoseconds.magnitude
-        for (suffix, unit) in [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000)]
+        for (suffix, unit) in [
+            ("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000),
+        ]
             as [(String, UInt64)] where magnitude % unit == 0
         {
             return "\(nanoseconds < 0 ? "-" : "")\(magnitude / unit)\(suffix)"

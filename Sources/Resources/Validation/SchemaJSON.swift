@@ -30,7 +30,9 @@ package enum SchemaJSON {
     }
 
     private static func type(_ type: FieldType) -> [SourceEntry] {
-        func named(_ name: String, _ more: [SourceEntry] = []) -> [SourceEntry] { [SourceEntry("type", .text(name))] + more }
+        func named(_ name: String, _ more: [SourceEntry] = []) -> [SourceEntry] {
+            [SourceEntry("type", .text(name))] + more
+        }
         func limits(_ low: SourceNode, _ high: SourceNode) -> [SourceEntry] {
             [SourceEntry("minimum", low), SourceEntry("maximum", high)]
         }
@@ -40,7 +42,8 @@ package enum SchemaJSON {
         case .number(let range): return named("number", limits(word(range.lowerBound), word(range.upperBound)))
         case .string(let rule):
             return named(
-                "string", [SourceEntry("form", .text(rule.form.rawValue)), SourceEntry("lengthMax", word(rule.lengthMax))])
+                "string",
+                [SourceEntry("form", .text(rule.form.rawValue)), SourceEntry("lengthMax", word(rule.lengthMax))])
         case .duration(let range):
             return named(
                 "duration",
@@ -51,14 +54,18 @@ package enum SchemaJSON {
             return named(
                 "size",
                 limits(
-                    .text(ScalarReading.text(size: range.lowerBound)), .text(ScalarReading.text(size: range.upperBound))))
-        case .choice(let known): return named("choice", [SourceEntry("choices", SourceNode(.list(known.map { .text($0) })))])
+                    .text(ScalarReading.text(size: range.lowerBound)), .text(ScalarReading.text(size: range.upperBound))
+                ))
+        case .choice(let known):
+            return named("choice", [SourceEntry("choices", SourceNode(.list(known.map { .text($0) })))])
         case .secret: return named("secret")
         case .object(let schema): return named("object", fields(schema.fields))
         case .list(let element, let countMax):
-            return named("list", [SourceEntry("items", .map(self.type(element))), SourceEntry("countMax", word(countMax))])
+            return named(
+                "list", [SourceEntry("items", .map(self.type(element))), SourceEntry("countMax", word(countMax))])
         case .map(let element, let countMax):
-            return named("map", [SourceEntry("items", .map(self.type(element))), SourceEntry("countMax", word(countMax))])
+            return named(
+                "map", [SourceEntry("items", .map(self.type(element))), SourceEntry("countMax", word(countMax))])
         case .chosen(let sibling, let schemas):
             let each = schemas.sorted { $0.key < $1.key }.map { SourceEntry($0.key, schema($0.value)) }
             return named("chosen", [SourceEntry("by", .text(sibling)), SourceEntry("schemas", .map(each))])

@@ -69,7 +69,8 @@ package enum SpecTree {
                 let isJSON = SourceWriter.isJSONWord(text)
                 result.content = .scalar(isJSON ? text : ScalarReading.number(text).map { "\($0)" } ?? text, .plain)
             case .size where Int64(text) != nil: result.content = .scalar(text, .plain)
-            case .any: result.content = .scalar(text, style == .plain && SourceWriter.isJSONWord(text) ? .plain : .quoted)
+            case .any:
+                result.content = .scalar(text, style == .plain && SourceWriter.isJSONWord(text) ? .plain : .quoted)
             default: result.content = .scalar(text, .quoted)
             }
             return result
@@ -106,9 +107,18 @@ package enum SpecTree {
         return found
     }
 
+    private static func holdsRedacted(_ node: SourceNode) -> Bool {
+        switch node.content {
+        case .map(let entries): isRedacted(node) || entries.contains { holdsRedacted($0.value) }
+        case .list(let items): items.contains(where: holdsRedacted)
+        case .null, .scalar: false
+        }
+    }
+
     /// Puts the former secrets where the document says that they were taken out. Entries of lists are matched by
     /// their `name`, else by position. Second: whether anything was put back.
     static func restoringSecrets(_ node: SourceNode, from former: SourceNode?) -> (SourceNode, Bool) {
+        guard holdsRedacted(node) else { return (node, false) }
         if isRedacted(node), let former, former.scalar != nil { return (former, true) }
         var result = node
         var any = false
@@ -126,7 +136,8 @@ package enum SpecTree {
             for index in items.indices {
                 let formerItems = former?.items ?? []
                 let name = items[index]["name"]?.scalar
-                let match = name.flatMap { name in formerItems.first { $0["name"]?.scalar == name } }
+                let match =
+                    name.flatMap { name in formerItems.first { $0["name"]?.scalar == name } }
                     ?? (formerItems.indices.contains(index) ? formerItems[index] : nil)
                 let (value, changed) = restoringSecrets(items[index], from: match)
                 if changed {
@@ -170,7 +181,9 @@ extension SpecTree {
         case (.map(let old)?, .map(let new)?):
             for entry in old { compare(entry.value, after?[entry.key], join(path, entry.key), &found) }
             let known = Set(old.map(\.key))
-            for entry in new where !known.contains(entry.key) { compare(nil, entry.value, join(path, entry.key), &found) }
+            for entry in new where !known.contains(entry.key) {
+                compare(nil, entry.value, join(path, entry.key), &found)
+            }
         case (.list(let old)?, .list(let new)?): compareLists(old, new, path, &found)
         default:
             let (a, b) = (before.map { SourceWriter.json($0) }, after.map { SourceWriter.json($0) })
@@ -201,7 +214,9 @@ extension SpecTree {
         let order = newNames.filter { oldNames[$0.key] != nil }.sorted { $0.value < $1.value }.map(\.key)
         if kept != order {
             found.append(
-                SpecDifference(path: "\(path) (order)", before: kept.joined(separator: ", "), after: order.joined(separator: ", ")))
+                SpecDifference(
+                    path: "\(path) (order)", before: kept.joined(separator: ", "), after: order.joined(separator: ", "))
+            )
         }
     }
 

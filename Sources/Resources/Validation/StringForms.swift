@@ -27,7 +27,9 @@ enum StringForms {
         let levels = text.split(separator: "/", omittingEmptySubsequences: false)
         for (index, level) in levels.enumerated() {
             if !filter {
-                if level.contains("+") || level.contains("#") { return "has a wildcard (+ or #), which a topic must not" }
+                if level.contains("+") || level.contains("#") {
+                    return "has a wildcard (+ or #), which a topic must not"
+                }
                 continue
             }
             if level.contains("#"), level != "#" || index != levels.count - 1 {

@@ -29,7 +29,8 @@ package struct Validator {
         for field in schema.fields {
             let given = entries.first { $0.key == field.name }
             if let given, !isAbsent(given.value, field.type) {
-                result.append(ConfigEntry(field.name, value(given.value, field.type, what: field.name, in: node, schema)))
+                result.append(
+                    ConfigEntry(field.name, value(given.value, field.type, what: field.name, in: node, schema)))
             } else if let defaultValue = field.defaultValue {
                 result.append(ConfigEntry(field.name, defaultValue))
             } else if field.isRequired {
@@ -86,7 +87,8 @@ package struct Validator {
         }
     }
 
-    private mutating func list(_ node: SourceNode, _ element: FieldType, _ countMax: Int, _ what: String) -> ConfigValue {
+    private mutating func list(_ node: SourceNode, _ element: FieldType, _ countMax: Int, _ what: String) -> ConfigValue
+    {
         guard let items = node.items else {
             wrongType(node, what, "a list")
             return .null
@@ -117,7 +119,8 @@ package struct Validator {
         }
     }
 
-    private mutating func map(_ node: SourceNode, _ element: FieldType, _ countMax: Int, _ what: String) -> ConfigValue {
+    private mutating func map(_ node: SourceNode, _ element: FieldType, _ countMax: Int, _ what: String) -> ConfigValue
+    {
         guard let entries = entries(of: node, what) else { return .null }
         if entries.count > countMax {
             report(
@@ -133,7 +136,8 @@ package struct Validator {
         let known = fields.map(\.name)
         for entry in entries where !known.contains(entry.key) { unknown("key", entry, known) }
         let given = entries.filter { known.contains($0.key) }
-        guard given.count == 1, let entry = given.first, let field = fields.first(where: { $0.name == entry.key }) else {
+        guard given.count == 1, let entry = given.first, let field = fields.first(where: { $0.name == entry.key })
+        else {
             if given.isEmpty, !entries.isEmpty { return .null }
             let found = given.isEmpty ? "none" : given.map(\.key).joined(separator: " and ")
             report(

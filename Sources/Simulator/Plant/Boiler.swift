@@ -72,11 +72,11 @@ struct Boiler {
 
     private mutating func publish(_ random: inout SplitMix64) {
         let burning = output > 0.02
-        image.set(1, temperature + random.uniform(-0.04...0.04))
-        image.set(5, output * 100)
-        image.set(7, 1.2 + (temperature - 20) * 0.012 + random.uniform(-0.005...0.005))
-        image.set(9, returnTemperature)
-        image.set(14, burning ? output * 24 : 0)
+        image.set(1, temperature + random.uniform(-0.04...0.04), decimals: 2)
+        image.set(5, output * 100, decimals: 1)
+        image.set(7, 1.2 + (temperature - 20) * 0.012 + random.uniform(-0.005...0.005), decimals: 2)
+        image.set(9, returnTemperature, decimals: 2)
+        image.set(14, burning ? output * 24 : 0, decimals: 2)
         let name = Mode(rawValue: image.word(11)).map { "\($0)" } ?? "off"
         image.set(16, name, length: 16)
         image.set(30, UInt32(burnerSeconds))

@@ -39,15 +39,15 @@ struct Meter {
         for (index, share) in shares.enumerated() {
             let voltage = grid + Double(index) * 0.4 + random.uniform(-0.15...0.15)
             let phasePower = power / 3 * share
-            image.set(1 + index * 2, voltage)
-            image.set(7 + index * 2, max(0, phasePower * 1000 / (voltage * factor)))
-            image.set(13 + index * 2, phasePower)
+            image.set(1 + index * 2, voltage, decimals: 1)
+            image.set(7 + index * 2, max(0, phasePower * 1000 / (voltage * factor)), decimals: 2)
+            image.set(13 + index * 2, phasePower, decimals: 2)
         }
-        image.set(19, power)
-        image.set(21, factor)
-        image.set(23, frequency)
+        image.set(19, power, decimals: 2)
+        image.set(21, factor, decimals: 3)
+        image.set(23, frequency, decimals: 3)
         image.set(25, UInt64(energy * 1000))
-        image.set(29, energy)
+        image.set(29, energy, decimals: 1)
         image.mirrorInputs()
     }
 

@@ -42,7 +42,7 @@ package struct Plant {
     package init(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         // The third press has a poor thermostat, for there to be something to see.
-        presses = [76, 79, 86].map { Press(coolingLimit: $0, random: &random) }
+        presses = [76, 77, 86].map { Press(coolingLimit: $0, random: &random) }
         pumps = [0.62, 0.3, 0.05].map { Pump(wear: $0 + random.uniform(0...0.06), random: &random) }
         meters = [18, 6].map { Meter(baseLoad: $0, random: &random) }
         boiler = Boiler(random: &random)

@@ -103,16 +103,16 @@ struct Press {
     }
 
     private mutating func publish(_ random: inout SplitMix64) {
-        image.set(1, temperature + random.uniform(-0.08...0.08))
-        image.set(3, max(0, force))
-        image.set(5, position)
+        image.set(1, temperature + random.uniform(-0.08...0.08), decimals: 1)
+        image.set(3, max(0, force), decimals: 1)
+        image.set(5, position, decimals: 1)
         image.set(7, cycles)
         image.set(9, goodParts)
         image.set(11, badParts)
         image.set(13, state.rawValue)
-        image.set(14, cycleTime)
-        image.set(16, max(0, force) * 0.26 + 12 + random.uniform(-0.4...0.4))
-        image.set(18, power)
+        image.set(14, cycleTime, decimals: 2)
+        image.set(16, max(0, force) * 0.26 + 12 + random.uniform(-0.4...0.4), decimals: 1)
+        image.set(18, power, decimals: 2)
         image.set(20, "\(state)", length: 16)
         image.discreteInputs[0] = state != .stopped
         image.discreteInputs[1] = state == .cooling

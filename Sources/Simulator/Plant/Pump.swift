@@ -78,11 +78,11 @@ struct Pump {
 
     private mutating func publish(_ random: inout SplitMix64) {
         let isWarning = vibration > Self.vibrationWarning
-        image.set(1, max(0, 75 * speed * (1 - 0.15 * wear) + speed * random.uniform(-0.5...0.5)))
-        image.set(3, 6.2 * speed * speed * (1 - 0.1 * wear) + speed * random.uniform(-0.03...0.03))
-        image.set(5, max(0, vibration))
-        image.set(7, bearingTemperature + random.uniform(-0.1...0.1))
-        image.set(9, power)
+        image.set(1, max(0, 75 * speed * (1 - 0.15 * wear) + speed * random.uniform(-0.5...0.5)), decimals: 1)
+        image.set(3, 6.2 * speed * speed * (1 - 0.1 * wear) + speed * random.uniform(-0.03...0.03), decimals: 2)
+        image.set(5, max(0, vibration), decimals: 2)
+        image.set(7, bearingTemperature + random.uniform(-0.1...0.1), decimals: 1)
+        image.set(9, power, decimals: 2)
         image.set(11, UInt32(runSeconds))
         image.set(13, state.rawValue)
         let running: UInt16 = state == .running ? 1 : 0

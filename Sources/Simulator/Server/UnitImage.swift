@@ -46,7 +46,11 @@ struct UnitImage {
     // MARK: The plant's side
 
     mutating func set(_ number: Int, _ value: Float) { store(value.bitPattern, at: number) }
-    mutating func set(_ number: Int, _ value: Double) { store(Float(value).bitPattern, at: number) }
+    /// Rounded as the instrument's resolution has it.
+    mutating func set(_ number: Int, _ value: Double, decimals: Int) {
+        let scale = [1.0, 10, 100, 1000][decimals]
+        store(Float((value * scale).rounded() / scale).bitPattern, at: number)
+    }
     mutating func set(_ number: Int, _ value: UInt16) { store(value, at: number) }
     mutating func set(_ number: Int, _ value: UInt32) { store(value, at: number) }
     mutating func set(_ number: Int, _ value: UInt64) { store(value, at: number) }

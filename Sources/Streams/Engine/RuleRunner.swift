@@ -41,10 +41,9 @@ final class RuleRunner {
             case .historian(let historian):
                 steps.append(.historian(HistorianRecorder(historian, ruleName: rule.configuration.name)))
             case .alarm(let alarm):
+                let tracker = AlarmTracker(alarm, ruleName: rule.configuration.name, keysMax: options.alarmKeysMax)
                 // An alarm that stays as it was keeps its states while its rule is replaced.
-                let kept = old?.alarms.first { $0.alarm.spec == alarm.spec && old?.rule.configuration == rule.configuration }
-                let tracker = kept ?? AlarmTracker(
-                    alarm, ruleName: rule.configuration.name, keysMax: options.alarmKeysMax)
+                if let kept = old?.alarms.first(where: { $0.alarm.spec == alarm.spec }) { tracker.adopt(kept) }
                 alarms.append(tracker)
                 steps.append(.alarm(tracker))
             case .sink(let name): steps.append(.sink(name))

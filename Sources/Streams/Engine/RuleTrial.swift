@@ -9,7 +9,8 @@ package final class RulePipeline {
     /// Errors: those of `StreamEngine.check`.
     package init(
         _ rules: [RuleConfiguration], time: any TimeSource = SystemTime(), random: any RandomSource = SystemRandom(),
-        historian: (any HistorianOutput)? = nil, sinks: (any SinkOutputs)? = nil, options: StreamOptions = StreamOptions()
+        historian: (any HistorianOutput)? = nil, sinks: (any SinkOutputs)? = nil,
+        options: StreamOptions = StreamOptions()
     ) throws(Problem) {
         core = StreamCore(time: time, random: random, options: options, historian: historian, sinks: sinks)
         for rule in rules { core.install(try CompiledRule(rule, sinks: sinks)) }

@@ -60,6 +60,7 @@ final class StreamCore {
     /// One origin for each number of rules that a message has passed.
     private let origins: [Origin]
     private var hops: [ObjectIdentifier: Int] = [:]
+    private var ratesUpdated: Int64 = 0
 
     init(
         time: any TimeSource, random: any RandomSource = SystemRandom(), options: StreamOptions = StreamOptions(),
@@ -111,6 +112,10 @@ final class StreamCore {
         monotonic = context.time.monotonicNanoseconds()
         for message in messages { process(message) }
         context.end()
+        if monotonic - ratesUpdated >= 1_000_000_000 {
+            ratesUpdated = monotonic
+            for runner in order { runner.updateRate(monotonic) }
+        }
     }
 
     private func process(_ message: Message) {
@@ -131,7 +136,8 @@ final class StreamCore {
             runner.metrics.matched &+= 1
             runner.fail(
                 Problem(
-                    "rule.loop", "the message has passed \(origins.count) rules; it was dropped because rules form a loop",
+                    "rule.loop",
+                    "the message has passed \(origins.count) rules; it was dropped because rules form a loop",
                     ["hops": String(origins.count)]), self)
         }
     }
@@ -140,15 +146,17 @@ final class StreamCore {
         if let known = plans[topic.utf8] { return known }
         if plans.count >= Self.topicsMax { plans.removeAll() }
         let matching = order.filter { $0.rule.takes(topic) }
+        // A copy: the topic may be a slice of a much larger frame.
+        let name = topic.utf8.withUnsafeBytes { Bytes(copying: $0) }
         guard !matching.isEmpty else {
-            plans[topic.utf8] = .some(nil)
+            plans[name] = .some(nil)
             return nil
         }
         // Topics that the same rules take share one plan.
         let key = matching.map { ObjectIdentifier($0) }
         let plan = plansByRules[key] ?? TopicPlan(matching)
         plansByRules[key] = plan
-        plans[topic.utf8] = plan
+        plans[name] = plan
         return plan
     }
 

@@ -36,7 +36,8 @@ package final class StreamEngine: Sendable {
 
     package init(
         bus: any Bus, time: any TimeSource = SystemTime(), random: any RandomSource = SystemRandom(),
-        historian: (any HistorianOutput)? = nil, sinks: (any SinkOutputs)? = nil, options: StreamOptions = StreamOptions()
+        historian: (any HistorianOutput)? = nil, sinks: (any SinkOutputs)? = nil,
+        options: StreamOptions = StreamOptions()
     ) {
         self.bus = bus
         self.sinks = sinks
@@ -213,11 +214,13 @@ extension StreamEngine: MetricSource {
         }
         samples.append(
             MetricSample(
-                "tundish_streams_loops_dropped_total", .counter, "Messages dropped because rules form a loop.", Double(loops)))
+                "tundish_streams_loops_dropped_total", .counter, "Messages dropped because rules form a loop.",
+                Double(loops)))
         for (name, report) in reports {
             let labels = ["rule": name]
             func add(_ metric: String, _ help: String, _ value: UInt64) {
-                samples.append(MetricSample("tundish_rule_\(metric)_total", .counter, help, labels: labels, Double(value)))
+                samples.append(
+                    MetricSample("tundish_rule_\(metric)_total", .counter, help, labels: labels, Double(value)))
             }
             add("matched", "Messages on the rule's topics.", report.matched)
             add("passed", "Messages whose WHERE was true.", report.passed)

@@ -132,7 +132,9 @@ final class EvaluationContext {
     }
 
     @inline(never)
-    func fail(_ code: EvaluationFailure.Code, at node: Int32, _ left: Cell = .null, _ right: Cell = Cell(.unloaded)) -> Cell {
+    func fail(_ code: EvaluationFailure.Code, at node: Int32, _ left: Cell = .null, _ right: Cell = Cell(.unloaded))
+        -> Cell
+    {
         var failure = EvaluationFailure(code)
         failure.node = node
         failure.left = left.kind
@@ -334,7 +336,8 @@ final class EvaluationContext {
             return cell.isNull ? .null : fail(.operands, at: index, cell)
         case .negate, .plus: return sign(evaluate(node.pointee.a), node.pointee.operation == .negate, index)
         case .add, .subtract, .multiply, .divide, .integerDivide, .modulo:
-            return arithmetic(node.pointee.operation, evaluate(node.pointee.a), evaluate(node.pointee.b), node.pointee.c, index)
+            return arithmetic(
+                node.pointee.operation, evaluate(node.pointee.a), evaluate(node.pointee.b), node.pointee.c, index)
         case .concatenate: return concatenate(evaluate(node.pointee.a), evaluate(node.pointee.b), index)
         case .equal, .notEqual, .less, .lessOrEqual, .greater, .greaterOrEqual:
             let left = evaluate(node.pointee.a)
@@ -388,9 +391,11 @@ final class EvaluationContext {
         let low = evaluate(node.pointee.b)
         let high = evaluate(node.pointee.c)
         let converts = node.pointee.constant.isTrue
-        let above = value.isNull || low.isNull ? Cell.null : compare(.greaterOrEqual, value, low, converts: converts, index)
+        let above =
+            value.isNull || low.isNull ? Cell.null : compare(.greaterOrEqual, value, low, converts: converts, index)
         if above.kind == .bool, !above.isTrue { return above }
-        let below = value.isNull || high.isNull ? Cell.null : compare(.lessOrEqual, value, high, converts: converts, index)
+        let below =
+            value.isNull || high.isNull ? Cell.null : compare(.lessOrEqual, value, high, converts: converts, index)
         if below.kind == .bool, !below.isTrue { return below }
         return above.isNull || below.isNull ? .null : .bool(true)
     }

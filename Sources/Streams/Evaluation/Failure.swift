@@ -66,7 +66,8 @@ struct EvaluationFailure {
             let call = node >= 0 ? SQLFunctions.all[Int(program.nodes[Int(node)].a)].name : "function"
             return "\(call): argument \(number) cannot be \(left)"
         case .cast:
-            let type = node >= 0 ? CastType(rawValue: UInt8(program.nodes[Int(node)].c))?.name ?? "the type" : "the type"
+            let type =
+                node >= 0 ? CastType(rawValue: UInt8(program.nodes[Int(node)].c))?.name ?? "the type" : "the type"
             return "\(left) cannot be converted to \(type)"
         case .topic: return "the topic template gives no valid topic"
         }

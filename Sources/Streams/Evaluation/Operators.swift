@@ -18,8 +18,9 @@ extension EvaluationContext {
         if order == .incomparable, converts { order = convertedOrder(left, right) }
         if order == .incomparable {
             // What has different kinds is surely not equal; which is greater has no answer.
-            if operation == .equal || operation == .notEqual, left.kind == .object || left.kind == .array
-                || right.kind == .object || right.kind == .array
+            if operation == .equal || operation == .notEqual,
+                left.kind == .object || left.kind == .array
+                    || right.kind == .object || right.kind == .array
             {
                 return .bool(operation == .notEqual)
             }

@@ -54,7 +54,8 @@ enum Meta: Int32, CaseIterable {
 
     static let emqx: [String: Meta] = [
         "topic": .topic, "clientid": .clientid, "username": .username, "qos": .qos, "timestamp": .receivedAt,
-        "publish_received_at": .receivedAt, "node": .node, "peerhost": .peerhost, "peername": .peerhost, "payload": .payloadText,
+        "publish_received_at": .receivedAt, "node": .node, "peerhost": .peerhost, "peername": .peerhost,
+        "payload": .payloadText,
         "id": .messageID, "event": .event, "flags": .flags, "pub_props": .userProperties, "retain": .retain,
     ]
 

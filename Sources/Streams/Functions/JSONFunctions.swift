@@ -172,7 +172,9 @@ enum FieldPath {
             }
             while rest.first == "[" {
                 let digits = rest.dropFirst().prefix { $0 != "]" }
-                guard let index = Int(digits), index >= 0, rest.dropFirst(digits.count + 1).first == "]" else { return nil }
+                guard let index = Int(digits), index >= 0, rest.dropFirst(digits.count + 1).first == "]" else {
+                    return nil
+                }
                 steps.append(.element(index))
                 rest = rest.dropFirst(digits.count + 2)
             }

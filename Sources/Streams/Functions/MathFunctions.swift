@@ -74,7 +74,9 @@ extension SQLFunctions {
         unary("exp") { exp($0) },
         unary("ln") { log($0) },
         SQLFunction("log", 1...2) { context, arguments in
-            for index in 0..<arguments.count where !arguments[index].isNumber { return context.bad(arguments[index], index + 1) }
+            for index in 0..<arguments.count where !arguments[index].isNumber {
+                return context.bad(arguments[index], index + 1)
+            }
             // One argument: the natural logarithm, as EMQX has it; two: base and number.
             if arguments.count == 1 { return finite(log(arguments[0].number)) }
             return finite(log(arguments[1].number) / log(arguments[0].number))
@@ -139,7 +141,9 @@ extension SQLFunctions {
         _ name: String, aliases: [String] = [], _ body: @escaping @Sendable (Int64, Int64) -> Int64
     ) -> SQLFunction {
         SQLFunction(name, 2...2, aliases: aliases) { context, arguments in
-            for index in 0..<2 where arguments[index].kind != .integer { return context.bad(arguments[index], index + 1) }
+            for index in 0..<2 where arguments[index].kind != .integer {
+                return context.bad(arguments[index], index + 1)
+            }
             return .integer(body(arguments[0].int, arguments[1].int))
         }
     }

@@ -69,15 +69,20 @@ extension SQLFunctions {
 
     static let text: [SQLFunction] = [
         ofText("lower", aliases: ["lowercase"]) { context, bytes in
-            if bytes.allSatisfy({ $0 < 0x80 }) { return mapped(context, bytes) { $0 >= 0x41 && $0 <= 0x5A ? $0 + 32 : $0 } }
+            if bytes.allSatisfy({ $0 < 0x80 }) {
+                return mapped(context, bytes) { $0 >= 0x41 && $0 <= 0x5A ? $0 + 32 : $0 }
+            }
             return context.text(string(bytes).lowercased())
         },
         ofText("upper", aliases: ["uppercase"]) { context, bytes in
-            if bytes.allSatisfy({ $0 < 0x80 }) { return mapped(context, bytes) { $0 >= 0x61 && $0 <= 0x7A ? $0 - 32 : $0 } }
+            if bytes.allSatisfy({ $0 < 0x80 }) {
+                return mapped(context, bytes) { $0 >= 0x61 && $0 <= 0x7A ? $0 - 32 : $0 }
+            }
             return context.text(string(bytes).uppercased())
         },
         /// Characters of a text, elements of an array.
-        SQLFunction("length", 1...1, aliases: ["strlen", "numchars", "len", "char_length", "cardinality"]) { context, arguments in
+        SQLFunction("length", 1...1, aliases: ["strlen", "numchars", "len", "char_length", "cardinality"]) {
+            context, arguments in
             switch arguments[0].kind {
             case .text: return .integer(Int64(arguments[0].bytes.scalarCount))
             case .array: return .integer(Int64(JSONText.count(of: arguments[0].bytes)))
@@ -228,7 +233,9 @@ extension SQLFunctions {
                 return context.bad(arguments[index], index + 1)
             }
             let space: [UInt8] = [0x20]
-            let parts = space.withUnsafeBytes { split(arguments[0].bytes, arguments.count == 2 ? arguments[1].bytes : $0) }
+            let parts = space.withUnsafeBytes {
+                split(arguments[0].bytes, arguments.count == 2 ? arguments[1].bytes : $0)
+            }
             return context.json(.array) { writer in
                 writer.byte(UInt8(ascii: "["))
                 var isFirst = true
@@ -242,7 +249,8 @@ extension SQLFunctions {
         },
         ofText("ascii") { _, bytes in bytes.first.map { .integer(Int64($0)) } ?? .null },
         SQLFunction("chr", 1...1) { context, arguments in
-            guard arguments[0].kind == .integer, let scalar = UInt32(exactly: arguments[0].int).flatMap(Unicode.Scalar.init)
+            guard arguments[0].kind == .integer,
+                let scalar = UInt32(exactly: arguments[0].int).flatMap(Unicode.Scalar.init)
             else { return context.bad(arguments[0], 1) }
             return context.text(String(Character(scalar)))
         },
@@ -285,7 +293,8 @@ extension SQLFunctions {
         var end = Int.max
         if arguments.count == 3 {
             guard arguments[2].kind == .integer, arguments[2].int >= 0 else { return context.bad(arguments[2], 3) }
-            end = start.addingReportingOverflow(Int(arguments[2].int)).overflow ? Int.max : start + Int(arguments[2].int)
+            end =
+                start.addingReportingOverflow(Int(arguments[2].int)).overflow ? Int.max : start + Int(arguments[2].int)
         }
         let lower = bytes.offset(ofScalar: start)
         let upper = end == .max ? bytes.count : bytes.offset(ofScalar: end)

@@ -32,14 +32,18 @@ extension SQLFunctions {
 
     private static let day: Int64 = 86_400_000_000_000
 
-    private static func part(_ name: String, aliases: [String] = [], _ body: @escaping @Sendable (Timestamp) -> Int64) -> SQLFunction {
+    private static func part(_ name: String, aliases: [String] = [], _ body: @escaping @Sendable (Timestamp) -> Int64)
+        -> SQLFunction
+    {
         SQLFunction(name, 1...1, aliases: aliases) { context, arguments in
             guard let time = time(arguments[0]) else { return context.bad(arguments[0], 1) }
             return .integer(body(time))
         }
     }
 
-    private static func date(_ time: Timestamp) -> CivilDate { CivilDate(daysSince1970: divided(time.nanoseconds, day)) }
+    private static func date(_ time: Timestamp) -> CivilDate {
+        CivilDate(daysSince1970: divided(time.nanoseconds, day))
+    }
 
     private static func ofDay(_ time: Timestamp) -> Int64 { time.nanoseconds - divided(time.nanoseconds, day) * day }
 
@@ -70,7 +74,8 @@ extension SQLFunctions {
                 unit = known
             }
             let (nanoseconds, overflow) = arguments[0].int.multipliedReportingOverflow(by: unit)
-            return overflow ? context.bad(arguments[0], 1) : context.text(Timestamp(nanoseconds: nanoseconds).description)
+            return overflow
+                ? context.bad(arguments[0], 1) : context.text(Timestamp(nanoseconds: nanoseconds).description)
         },
         SQLFunction("rfc3339_to_unix_ts", 1...2) { context, arguments in
             guard arguments[0].kind == .text, let time = time(arguments[0]) else { return context.bad(arguments[0], 1) }

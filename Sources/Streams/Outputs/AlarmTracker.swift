@@ -57,6 +57,12 @@ final class AlarmTracker {
         self.keysMax = keysMax
     }
 
+    /// Takes over the states of the same alarm of the rule's last version.
+    func adopt(_ old: AlarmTracker) {
+        entries = old.entries
+        pending = old.pending
+    }
+
     private var onDelay: Int64 { alarm.spec.onDelay.nanoseconds }
     private var offDelay: Int64 { alarm.spec.offDelay.nanoseconds }
 
@@ -147,7 +153,9 @@ final class AlarmTracker {
 
     /// Forgets alarms that are over, though nobody acknowledged them.
     private func makeRoom() -> Bool {
-        let over = entries.filter { $0.value.state == .returnedUnacknowledged && $0.value.due == nil && !$0.value.condition }
+        let over = entries.filter {
+            $0.value.state == .returnedUnacknowledged && $0.value.due == nil && !$0.value.condition
+        }
         for key in over.keys { entries[key] = nil }
         return entries.count < keysMax
     }
@@ -188,7 +196,9 @@ final class AlarmTracker {
         context.write(projection, to: &writer)
         let values = context.failure == nil ? writer.withUnsafeBytes { Array($0) } : Array("{}".utf8)
         let device = context.asText(context.evaluate(alarm.device)).map { Array($0) }
-        return Sighting(topic: topic, device: device, message: message, values: values, source: source)
+        // A copy: the topic may be a slice of a much larger frame.
+        let copy = Topic(unchecked: source.utf8.withUnsafeBytes { Bytes(copying: $0) })
+        return Sighting(topic: topic, device: device, message: message, values: values, source: copy)
     }
 
     private func publish(

@@ -33,7 +33,9 @@ final class CompiledRule: @unchecked Sendable {
         fields = builder.compiler.fields
         warnings = builder.compiler.warnings
         for output in outputs {
-            if let pattern = output.topicPattern, let filter = filters.first(where: { TopicOverlap.possible(pattern, $0) }) {
+            if let pattern = output.topicPattern,
+                let filter = filters.first(where: { TopicOverlap.possible(pattern, $0) })
+            {
                 warnings.append(
                     Problem(
                         "rule.loop",
@@ -133,7 +135,8 @@ struct RuleBuilder {
         let node = try compiler.compile(expression)
         let path = column.alias.isEmpty ? name(of: expression, index) : column.alias
         if configuration.dialect == .tundish, columns.contains(where: { $0.path == path }) {
-            throw SQLError(column.position, "two columns are named \(path.joined(separator: ".")); give one another name with AS")
+            throw SQLError(
+                column.position, "two columns are named \(path.joined(separator: ".")); give one another name with AS")
         }
         columns.append((path, node))
         if configuration.dialect == .emqx { compiler.define(path, node) }
@@ -144,9 +147,10 @@ struct RuleBuilder {
             star = compiler.field([])
             return
         }
-        for name in ["id", "event", "clientid", "username", "payload", "peerhost", "topic", "qos", "flags", "pub_props",
-            "timestamp", "publish_received_at", "node"]
-        {
+        for name in [
+            "id", "event", "clientid", "username", "payload", "peerhost", "topic", "qos", "flags", "pub_props",
+            "timestamp", "publish_received_at", "node",
+        ] {
             guard let meta = Meta.emqx[name] else { continue }
             columns.append(([name], try compiler.metaNode(meta, position)))
         }
@@ -161,7 +165,9 @@ struct RuleBuilder {
             let keys: [String] = steps.compactMap { if case .key(let key) = $0 { key } else { nil } }
             return [keys.last ?? "column\(index + 1)"]
         case (.name(let steps), .ekuiper):
-            let own = steps.count == 2 && { if case .key(let key) = steps[0] { compiler.sourceNames.contains(key) } else { false } }()
+            let own =
+                steps.count == 2
+                && { if case .key(let key) = steps[0] { compiler.sourceNames.contains(key) } else { false } }()
             if steps.count == 1 || own, case .key(let key)? = steps.last { return [key] }
             return ["kuiper_field_\(index)"]
         case (.call(let name, _), _): return [name.lowercased()]

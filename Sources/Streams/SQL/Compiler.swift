@@ -85,7 +85,8 @@ struct Compiler {
         case .element(let base, let index):
             let base = try compile(base)
             let index = try compile(index)
-            return try add(Node(operation: .element, a: base, b: index, c: dialect == .emqx ? 1 : 0), position, [base, index])
+            return try add(
+                Node(operation: .element, a: base, b: index, c: dialect == .emqx ? 1 : 0), position, [base, index])
         case .member(let base, let key): return try member(try compile(base), key, position)
         case .unary(let operation, let operand):
             let operand = try compile(operand)

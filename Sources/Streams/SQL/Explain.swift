@@ -4,7 +4,10 @@ import Model
 extension CompiledRule {
     /// What the rule does, step by step, as text.
     var explanation: String {
-        var lines = ["read    " + filters.map { "\"\($0.text)\"" }.joined(separator: ", ") + " (dialect \(configuration.dialect.rawValue))"]
+        var lines = [
+            "read    " + filters.map { "\"\($0.text)\"" }.joined(separator: ", ")
+                + " (dialect \(configuration.dialect.rawValue))"
+        ]
         if fields.isEmpty {
             lines.append("fields  none: the payload is not parsed")
         } else {
@@ -33,8 +36,10 @@ extension CompiledRule {
     private static func text(_ output: RuleOutput) -> String {
         switch output {
         case .publish(let spec): "publish \"\(spec.topic)\" qos \(spec.qos)\(spec.retain ? " retain" : "")"
-        case .historian(let spec): "historian device \(spec.device ?? "(column device, or the rule)") group \(spec.group ?? "(the rule)")"
-        case .alarm(let spec): "alarm \(spec.name) \(spec.severity.rawValue) \"\(spec.topic ?? "alarms/\(spec.name)/${key}")\""
+        case .historian(let spec):
+            "historian device \(spec.device ?? "(column device, or the rule)") group \(spec.group ?? "(the rule)")"
+        case .alarm(let spec):
+            "alarm \(spec.name) \(spec.severity.rawValue) \"\(spec.topic ?? "alarms/\(spec.name)/${key}")\""
         case .sink(let name): "sink \(name)"
         }
     }

@@ -192,11 +192,14 @@ struct Lexer {
             }
         }
         if let scalar = current, Self.isNameStart(scalar) {
-            throw SQLError(start, "\"\(text)\(scalar)\" is not a number; a name that starts with a digit needs `backticks`")
+            throw SQLError(
+                start, "\"\(text)\(scalar)\" is not a number; a name that starts with a digit needs `backticks`")
         }
         if isInteger, let value = UInt64(text) { return .integer(value) }
         if text.hasPrefix(".") { text = "0" + text }
-        guard let value = Double(text), value.isFinite else { throw SQLError(start, "the number \(text) is out of range") }
+        guard let value = Double(text), value.isFinite else {
+            throw SQLError(start, "the number \(text) is out of range")
+        }
         return .number(value)
     }
 

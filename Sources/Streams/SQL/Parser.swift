@@ -16,7 +16,8 @@ struct Parser {
     init(_ text: String, dialect: SQLDialect, streams: [String: String]) throws(SQLError) {
         guard text.utf8.count <= RuleConfiguration.sqlBytesMax else {
             throw SQLError(
-                SourcePosition(line: 1, column: 1), "the statement is longer than \(RuleConfiguration.sqlBytesMax) bytes")
+                SourcePosition(line: 1, column: 1),
+                "the statement is longer than \(RuleConfiguration.sqlBytesMax) bytes")
         }
         self.dialect = dialect
         self.streams = streams
@@ -72,7 +73,9 @@ struct Parser {
     private mutating func takeOperator() throws(SQLError) -> SourcePosition {
         let position = current.position
         operators += 1
-        guard operators <= Self.operatorsMax else { throw SQLError(position, "more than \(Self.operatorsMax) operators") }
+        guard operators <= Self.operatorsMax else {
+            throw SQLError(position, "more than \(Self.operatorsMax) operators")
+        }
         advance()
         return position
     }
@@ -87,7 +90,8 @@ struct Parser {
 
     private static let reserved: Set<String> = [
         "SELECT", "FROM", "WHERE", "AS", "AND", "OR", "NOT", "CASE", "WHEN", "THEN", "ELSE", "END", "IN", "BETWEEN",
-        "LIKE", "IS", "DIV", "MOD", "GROUP", "HAVING", "ORDER", "LIMIT", "JOIN", "LEFT", "RIGHT", "INNER", "FULL", "CROSS",
+        "LIKE", "IS", "DIV", "MOD", "GROUP", "HAVING", "ORDER", "LIMIT", "JOIN", "LEFT", "RIGHT", "INNER", "FULL",
+        "CROSS",
         "UNION",
     ]
 
@@ -122,11 +126,15 @@ struct Parser {
         if take("WHERE") { condition = try expression() }
         _ = take(.semicolon)
         guard current.kind == .end else {
-            for word in ["GROUP", "HAVING", "ORDER", "LIMIT", "JOIN", "LEFT", "RIGHT", "INNER", "FULL", "CROSS", "UNION"]
+            for word in [
+                "GROUP", "HAVING", "ORDER", "LIMIT", "JOIN", "LEFT", "RIGHT", "INNER", "FULL", "CROSS", "UNION",
+            ]
             where isWord(word) {
                 throw SQLError(current.position, "\(word) is not available yet")
             }
-            throw expected(condition == nil ? "\",\", WHERE or the end of the statement" : "an operator or the end of the statement")
+            throw expected(
+                condition == nil
+                    ? "\",\", WHERE or the end of the statement" : "an operator or the end of the statement")
         }
         return SelectStatement(columns: columns, sources: sources, condition: condition)
     }
@@ -162,7 +170,8 @@ struct Parser {
         switch current.kind {
         case .doubleQuoted(let text), .text(let text):
             advance()
-            source = Source(filter: streams[text] ?? text, names: streams[text] == nil ? [] : [text], position: position)
+            source = Source(
+                filter: streams[text] ?? text, names: streams[text] == nil ? [] : [text], position: position)
         case .word(let text) where !isReserved(text), .quotedName(let text):
             guard let filter = streams[text] else {
                 let known = streams.keys.sorted().joined(separator: ", ")
@@ -433,7 +442,9 @@ struct Parser {
         if take(.close) { return [] }
         var list = [try expression()]
         while take(.comma) {
-            guard list.count < Self.columnsMax else { throw SQLError(current.position, "more than \(Self.columnsMax) values") }
+            guard list.count < Self.columnsMax else {
+                throw SQLError(current.position, "more than \(Self.columnsMax) values")
+            }
             list.append(try expression())
         }
         guard take(.close) else { throw expected("\",\" or \")\"") }
