@@ -24,9 +24,11 @@ extension ResourceKind {
                 Field(
                     "password", .secret,
                     help:
-                        "At least \(PasswordHash.lengthMin) characters; stored as a hash. Or a reference: { secret: NAME }, { env: NAME }, { file: PATH }.",
+                        "At least \(PasswordHash.lengthMin) characters; stored as a hash. Or a reference: "
+                        + "{ secret: NAME }, { env: NAME }, { file: PATH }.",
                     chinese:
-                        "至少 \(PasswordHash.lengthMin) 个字符；仅保存哈希值。也可用引用：{ secret: NAME }、{ env: NAME }、{ file: PATH }。"),
+                        "至少 \(PasswordHash.lengthMin) 个字符；仅保存哈希值。也可用引用："
+                        + "{ secret: NAME }、{ env: NAME }、{ file: PATH }。"),
                 Field(
                     "passwordHash", .string, help: "A hash instead of the password, as `tundish` writes it.",
                     chinese: "以哈希代替密码。"),

@@ -201,7 +201,8 @@ struct StoreDatabase: Sendable {
         if let body, body.isSealed, let plain = bytes { bytes = try sealer.seal(plain, uid: row.uid) }
         try db.execute(
             sql: """
-                INSERT INTO revision (uid, revision, space, kind, name, action, author, source, at, format, encoding, sealed, body)
+                INSERT INTO revision
+                    (uid, revision, space, kind, name, action, author, source, at, format, encoding, sealed, body)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
