@@ -114,7 +114,7 @@ package actor ConsoleServer {
         if let error = error as? IOError, error.errnoCode == EADDRINUSE {
             return Problem(
                 "console.port_in_use",
-                "the console cannot listen on \(place): another program does; stop it, or choose a port with --console HOST:PORT",
+                "the console cannot listen on \(place): it is in use by another program; stop that, or choose a port with --console HOST:PORT",
                 ["address": place])
         }
         if let error = error as? IOError, error.errnoCode == EACCES {

@@ -16,6 +16,23 @@ struct Tundish: AsyncParsableCommand {
             Rollback.self, Read.self, Write.self, Query.self, RuleCommand.self,
             Simulate.self, BenchCommand.self,
         ])
+
+    /// As the parser does it, but wrong usage ends with 2.
+    static func main() async {
+        do {
+            let command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                var command = command
+                try command.run()
+            }
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            CommandOutput.standard.error(fullMessage(for: error))
+            exit(withError: ExitCode(2))
+        }
+    }
 }
 
 /// Where the running server is, for every verb that talks to one.
