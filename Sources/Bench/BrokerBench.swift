@@ -92,6 +92,7 @@ private struct BrokerBench {
         print(
             "broker on core \(brokerCore), generator on core \(generatorCore); QoS 0, \(BrokerScenario.payloadBytes) bytes, "
                 + "\(options.rounds) rounds of \(options.seconds) s in turn, medians")
+        if _isDebugAssertConfiguration() { print("this is a debug build: its figures say nothing about a release") }
         if brokerCore == generatorCore { print("only one core is available: the figures are low, the ratios hold") }
         print("thousand deliveries per CPU-second of the broker process:")
         for item in BrokerCase.all { print(try measure(item, brokers)) }
@@ -111,7 +112,8 @@ private struct BrokerBench {
         }
         if let own = results["tundish"], let peer = results["mosquitto"] {
             let ratio = median(own) / median(peer)
-            line += String(format: "   ratio %6.2f   limit %.1f  %@", ratio, item.limit, ratio >= item.limit ? "ok" : "MISSED")
+            line += String(
+                format: "   ratio %6.2f   limit %.1f  %@", ratio, item.limit, ratio >= item.limit ? "ok" : "MISSED")
         }
         return line
     }
@@ -134,6 +136,7 @@ private struct BrokerBench {
     }
 
     private func startTundish(_ folder: URL) throws -> RunningBroker {
+        setenv("TUNDISH_LOG_LEVEL", "error", 1)
         let port = try TCP.freePort()
         let console = try TCP.freePort()
         let process = try ChildProcess(
@@ -147,7 +150,9 @@ private struct BrokerBench {
 
     private func startMosquitto(_ folder: URL) throws -> RunningBroker? {
         let candidates = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"]
-        guard let path = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else { return nil }
+        guard let path = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+            return nil
+        }
         let port = try TCP.freePort()
         let file = folder.appending(path: "mosquitto.conf")
         try """

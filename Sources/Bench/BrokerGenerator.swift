@@ -105,7 +105,9 @@ final class BrokerGenerator {
             publishers.append(try Self.connect(port: port, clientID: "pub-\(index)"))
             // The last two bytes tell whose message it is.
             let payload =
-                [UInt8](repeating: 0x2A, count: BrokerScenario.payloadBytes - 2) + [UInt8(index >> 8), UInt8(index & 0xFF)]
+                [UInt8](repeating: 0x2A, count: BrokerScenario.payloadBytes - 2) + [
+                    UInt8(index >> 8), UInt8(index & 0xFF),
+                ]
             let packet = MinimalMQTT.publish(scenario.topic(index), payload)
             windows.append(Array(repeatElement(packet, count: window).joined()))
         }
@@ -140,7 +142,8 @@ final class BrokerGenerator {
             if let started {
                 guard now - started.wall >= Int64(seconds * 1e9) else { continue }
                 return BrokerMeasurement(
-                    deliveries: deliveries - started.deliveries, brokerNanoseconds: try Self.used(broker) - started.broker,
+                    deliveries: deliveries - started.deliveries,
+                    brokerNanoseconds: try Self.used(broker) - started.broker,
                     wallNanoseconds: now - started.wall)
             }
             started = (deliveries, try Self.used(broker), now)

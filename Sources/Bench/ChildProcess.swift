@@ -46,7 +46,8 @@ final class ChildProcess {
         pid = id
         guard status == 0 else {
             if output >= 0 { close(output) }
-            throw Problem("bench.process", "cannot start \(executable): \(errorText(status))", ["executable": executable])
+            throw Problem(
+                "bench.process", "cannot start \(executable): \(errorText(status))", ["executable": executable])
         }
     }
 

@@ -42,7 +42,8 @@ package final class BenchSimulator: Sendable {
         var channels: [any Channel] = []
         do {
             for device in 0..<devices {
-                let channel = try await bind(group, host: host, port: basePort == 0 ? 0 : basePort + device) { channel in
+                let channel = try await bind(group, host: host, port: basePort == 0 ? 0 : basePort + device) {
+                    channel in
                     let handler = BenchHandler(image: images.value[device], delay: .nanoseconds(delay.nanoseconds))
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }

@@ -96,7 +96,8 @@ package enum DemoPlant {
         writable: Bool = false
     ) -> TagRow {
         TagRow(
-            name: name, address: address, type: type, unit: unit, isWritable: writable, english: english, chinese: chinese)
+            name: name, address: address, type: type, unit: unit, isWritable: writable, english: english,
+            chinese: chinese)
     }
 
     private static let pressGroups = [
@@ -118,7 +119,9 @@ package enum DemoPlant {
                 tag("cycle_time", "400014", "float32", "s", "Time of the last cycle", "上一周期时间"),
                 tag("power", "400018", "float32", "kW", "Electrical power", "电功率"),
                 tag("state_name", "400020.16H", "string", nil, "State in words", "状态名称"),
-                tag("speed", "400040", "float32", "1/min", "Strokes per minute, 6 to 20", "每分钟行程数，6 到 20", writable: true),
+                tag(
+                    "speed", "400040", "float32", "1/min", "Strokes per minute, 6 to 20", "每分钟行程数，6 到 20",
+                    writable: true),
                 tag("run", "000001", "bool", nil, "Whether the press runs", "运行开关", writable: true),
                 tag("guard_closed", "100001", "bool", nil, "Safety guard is closed", "防护门已关闭"),
                 tag("cooling_water", "100002", "bool", nil, "Cooling water is on", "冷却水已开"),
@@ -133,7 +136,9 @@ package enum DemoPlant {
                 tag("flow", "400001", "float32", "m³/h", "Flow", "流量"),
                 tag("pressure", "400003", "float32", "bar", "Discharge pressure", "出口压力"),
                 tag("bearing_temperature", "400007", "float32", "°C", "Bearing temperature", "轴承温度"),
-                tag("state", "400013", "uint16", nil, "0 stopped, 1 running, 2 failed, 3 in repair", "0 停止，1 运行，2 故障，3 维修"),
+                tag(
+                    "state", "400013", "uint16", nil, "0 stopped, 1 running, 2 failed, 3 in repair",
+                    "0 停止，1 运行，2 故障，3 维修"),
             ]),
         GroupRow(
             name: "slow", interval: "1s", area: "pumps",
@@ -169,7 +174,9 @@ package enum DemoPlant {
             name: "control", interval: "500ms", area: "boiler",
             tags: [
                 tag("temperature", "400001", "float32", "°C", "Water temperature", "水温"),
-                tag("setpoint", "400003", "float32", "°C", "Wanted temperature, 20 to 95", "温度设定值，20 到 95", writable: true),
+                tag(
+                    "setpoint", "400003", "float32", "°C", "Wanted temperature, 20 to 95", "温度设定值，20 到 95",
+                    writable: true),
                 tag("output", "400005", "float32", "%", "Burner output", "燃烧器输出"),
                 tag("mode", "400011", "uint16", nil, "0 off, 1 automatic, 2 manual", "0 关，1 自动，2 手动", writable: true),
                 tag("manual_output", "400012", "float32", "%", "Output in manual mode", "手动输出", writable: true),

@@ -26,7 +26,8 @@ package final class PlantSimulator: Sendable {
     private let channels: [any Channel]
 
     private init(
-        endpoints: [Endpoint], group: MultiThreadedEventLoopGroup, core: NIOLoopBound<PlantCore>, channels: [any Channel]
+        endpoints: [Endpoint], group: MultiThreadedEventLoopGroup, core: NIOLoopBound<PlantCore>,
+        channels: [any Channel]
     ) {
         self.endpoints = endpoints
         self.group = group
@@ -63,7 +64,8 @@ package final class PlantSimulator: Sendable {
             try? await group.shutdownGracefully()
             throw error
         }
-        loop.scheduleRepeatedTask(initialDelay: .milliseconds(50), delay: .milliseconds(50)) { _ in core.value.catchUp() }
+        loop.scheduleRepeatedTask(initialDelay: .milliseconds(50), delay: .milliseconds(50)) { _ in core.value.catchUp()
+        }
         return PlantSimulator(endpoints: endpoints, group: group, core: core, channels: channels)
     }
 

@@ -65,7 +65,9 @@ private func runBench(_ options: SimulateOptions) async throws {
         devices: options.benchDevices, tagsPerDevice: options.benchTagsPerDevice, basePort: options.port,
         host: options.host, delay: .milliseconds(options.benchDelayMilliseconds))
     for (index, port) in bench.ports.enumerated() {
-        say("modbus tcp \(options.host):\(port)  bench-\(index + 1): \(options.benchTagsPerDevice) float32 tags from 1!400001")
+        say(
+            "modbus tcp \(options.host):\(port)  bench-\(index + 1): \(options.benchTagsPerDevice) float32 tags from 1!400001"
+        )
     }
     say("ready")
     await sleepUntilCancelled()
@@ -93,13 +95,15 @@ private func standardInputLines() -> AsyncStream<String> {
     AsyncStream(bufferingPolicy: .bufferingNewest(64)) { continuation in
         var thread = pthread_t()
         let box = Unmanaged.passRetained(ContinuationBox(continuation))
-        let status = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            let continuation = Unmanaged<ContinuationBox>.fromOpaque(argument).takeRetainedValue().continuation
-            while let line = readLine() { continuation.yield(line) }
-            continuation.finish()
-            return nil
-        }, box.toOpaque())
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let continuation = Unmanaged<ContinuationBox>.fromOpaque(argument).takeRetainedValue().continuation
+                while let line = readLine() { continuation.yield(line) }
+                continuation.finish()
+                return nil
+            }, box.toOpaque())
         if status == 0 {
             pthread_detach(thread)
         } else {

@@ -33,7 +33,8 @@ package struct Trace: Sendable {
             case "=": entries.append((index + 1, .expectation(String(rest))))
             default:
                 let key = content.prefix { $0 != " " && $0 != "\t" }
-                entries.append((index + 1, .note(key: String(key), text: String(Self.trim(content.dropFirst(key.count))))))
+                entries.append(
+                    (index + 1, .note(key: String(key), text: String(Self.trim(content.dropFirst(key.count))))))
             }
         }
     }
@@ -48,7 +49,9 @@ package struct Trace: Sendable {
     }
 
     private static func bytes(_ text: Substring, line: Int) throws(WireError) -> [UInt8] {
-        guard let bytes = Hex.bytes(text) else { throw .invalid(position: line, reason: "expected pairs of hex digits") }
+        guard let bytes = Hex.bytes(text) else {
+            throw .invalid(position: line, reason: "expected pairs of hex digits")
+        }
         return bytes
     }
 

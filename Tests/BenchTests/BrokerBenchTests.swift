@@ -17,7 +17,8 @@ struct BrokerBenchTests {
 
     @Test("a measurement survives the way from one process to the other, and nothing else is taken for one")
     func measurement() {
-        let measured = BrokerMeasurement(deliveries: 1000, brokerNanoseconds: 500_000_000, wallNanoseconds: 2_000_000_000)
+        let measured = BrokerMeasurement(
+            deliveries: 1000, brokerNanoseconds: 500_000_000, wallNanoseconds: 2_000_000_000)
         #expect(BrokerMeasurement(line: measured.line) == measured)
         #expect(measured.deliveriesPerCPUSecond == 2000)
         #expect(BrokerMeasurement(line: "measured 1 2") == nil)

@@ -35,10 +35,22 @@ struct AddressTests {
             ("1!50001", "address \"1!50001\", column 3: area must be 0, 1, 3 or 4, not \"50001\""),
             ("1!20001", "address \"1!20001\", column 3: area must be 0, 1, 3 or 4, not \"20001\""),
             ("", "address \"\", column 1: expected the unit, a number from 0 to 255, as in \"1!40001\""),
-            ("256!40001", "address \"256!40001\", column 1: expected the unit, a number from 0 to 255, as in \"1!40001\", not \"256!40001\""),
-            ("1.40001", "address \"1.40001\", column 2: expected \"!\" after the unit, as in \"1!40001\", not \".40001\""),
-            ("1!40000", "address \"1!40000\", column 4: expected an offset from 1 to 65536 after the area, not \"0000\""),
-            ("1!465537", "address \"1!465537\", column 4: expected an offset from 1 to 65536 after the area, not \"65537\""),
+            (
+                "256!40001",
+                "address \"256!40001\", column 1: expected the unit, a number from 0 to 255, as in \"1!40001\", not \"256!40001\""
+            ),
+            (
+                "1.40001",
+                "address \"1.40001\", column 2: expected \"!\" after the unit, as in \"1!40001\", not \".40001\""
+            ),
+            (
+                "1!40000",
+                "address \"1!40000\", column 4: expected an offset from 1 to 65536 after the area, not \"0000\""
+            ),
+            (
+                "1!465537",
+                "address \"1!465537\", column 4: expected an offset from 1 to 65536 after the area, not \"65537\""
+            ),
             ("1!4", "address \"1!4\", column 4: expected an offset from 1 to 65536 after the area"),
             ("1!40001#LX", "address \"1!40001#LX\", column 9: the order must be L, B, LL, LB, BL or BB, not \"LX\""),
             ("1!40001.", "address \"1!40001.\", column 9: expected a bit, a length or a count of bytes after \".\""),

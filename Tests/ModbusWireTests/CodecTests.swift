@@ -135,7 +135,9 @@ struct CodecTests {
             #expect(found?.frame.pdu == 1..<bytes.count - 2)
             var wrong = bytes
             wrong[wrong.count - 1] ^= 0x40
-            #expect(throws: ModbusFault.wrongChecksum) { try wrong.withUnsafeBytes { _ = try ModbusRTU.first(in: $0, of: side) } }
+            #expect(throws: ModbusFault.wrongChecksum) {
+                try wrong.withUnsafeBytes { _ = try ModbusRTU.first(in: $0, of: side) }
+            }
         }
     }
 }

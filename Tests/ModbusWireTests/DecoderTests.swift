@@ -9,7 +9,9 @@ struct DecoderTests {
     @Test("runs and single fields agree on random mixtures", arguments: 0..<40)
     func mixtures(seed: Int) throws {
         var random = SplitMix64(seed: UInt64(seed))
-        let types = ["float32", "float32", "int32", "uint32", "int16", "uint16", "float64", "int64", "uint64", "bool", "uint8"]
+        let types = [
+            "float32", "float32", "int32", "uint32", "int16", "uint16", "float64", "int64", "uint64", "bool", "uint8",
+        ]
         let orders: [[OrderCode?]] = [[nil, .L, .B], [nil, .LL, .LB, .BL, .BB], [nil, .L, .LB, .BL, .B]]
         var tags: [Model.Tag] = []
         var fields: [ModbusField] = []
@@ -42,7 +44,8 @@ struct DecoderTests {
         let descriptor = BatchDescriptor(device: "d", deviceUID: "u", group: "g", tags: tags)
         let fast = SampleBatchBuilder(dense: descriptor, timestamp: Timestamp(nanoseconds: 0))
         let slow = SampleBatchBuilder(dense: descriptor, timestamp: Timestamp(nanoseconds: 0))
-        let decoder = ModbusDecoder(start: 0, fields: Array(fields.enumerated()).map { (tag: $0.offset, field: $0.element) })
+        let decoder = ModbusDecoder(
+            start: 0, fields: Array(fields.enumerated()).map { (tag: $0.offset, field: $0.element) })
         #expect(decoder.tags == Array(tags.indices))
         data.withUnsafeBytes { bytes in
             decoder.decode(bytes, into: fast)
@@ -59,8 +62,11 @@ struct DecoderTests {
         let tags = (0..<20).map { Model.Tag(name: "b\($0)", type: ValueType(.bool)) }
         let descriptor = BatchDescriptor(device: "d", deviceUID: "u", group: "g", tags: tags)
         let fields = try (0..<20).map { index in
-            (tag: index, field: try ModbusField(
-                address: ModbusAddress(unit: 1, area: .coil, offset: UInt16(100 + index)), type: ValueType(.bool)))
+            (
+                tag: index,
+                field: try ModbusField(
+                    address: ModbusAddress(unit: 1, area: .coil, offset: UInt16(100 + index)), type: ValueType(.bool))
+            )
         }
         let decoder = ModbusDecoder(start: 98, fields: fields)
         let builder = SampleBatchBuilder(dense: descriptor, timestamp: Timestamp(nanoseconds: 0))

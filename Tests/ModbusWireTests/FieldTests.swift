@@ -19,7 +19,8 @@ func decode(_ address: String, _ type: String, _ hex: String, orders: ModbusOrde
 struct FieldTests {
     /// Address suffix, type, register bytes, value: most significant byte A or 1 of the anchors' tables.
     static let table: [(String, String, String, Value)] = [
-        ("", "int16", "fffe", .int(-2)), ("#L", "uint16", "1234", .uint(0x1234)), ("#B", "uint16", "3412", .uint(0x1234)),
+        ("", "int16", "fffe", .int(-2)), ("#L", "uint16", "1234", .uint(0x1234)),
+        ("#B", "uint16", "3412", .uint(0x1234)),
         ("#B", "int16", "feff", .int(-2)),
         ("", "uint32", "12345678", .uint(0x1234_5678)), ("#LL", "uint32", "12345678", .uint(0x1234_5678)),
         ("#LB", "uint32", "34127856", .uint(0x1234_5678)), ("#BL", "uint32", "56781234", .uint(0x1234_5678)),
@@ -38,7 +39,8 @@ struct FieldTests {
         (".0", "bool", "0001", .bool(true)), (".15", "bool", "8000", .bool(true)), (".8", "bool", "00ff", .bool(false)),
         (".8#B", "bool", "0001", .bool(true)), ("", "bool", "0001", .bool(true)),
         (".6", "string", "48656c6c6f00", .string("Hello")), (".5H", "string", "48656c6c6f21", .string("Hello")),
-        (".6L", "string", "65486c6c006f", .string("Hello")), (".5D", "string", "00480065006c006c006f", .string("Hello")),
+        (".6L", "string", "65486c6c006f", .string("Hello")),
+        (".5D", "string", "00480065006c006c006f", .string("Hello")),
         (".5E", "string", "480065006c006c006f00", .string("Hello")), (".4", "string", "c3a90000", .string("é")),
         (".3", "bytes", "01020304", .bytes([1, 2, 3])), (".4#B", "bytes", "02010403", .bytes([1, 2, 3, 4])),
         ("", "int16[3]", "0001fffe0003", .array([.int(1), .int(-2), .int(3)])),
@@ -93,7 +95,8 @@ struct FieldTests {
         #expect(try decode("1!000001", "bool", "01") == .bool(true))
         #expect(try decode("1!000010", "bool", "0002") == .bool(true))
         #expect(try decode("1!100009", "bool", "fffe") == .bool(false))
-        #expect(try decode("1!000007", "bool[4]", "4001") == .array([.bool(true), .bool(false), .bool(true), .bool(false)]))
+        #expect(
+            try decode("1!000007", "bool[4]", "4001") == .array([.bool(true), .bool(false), .bool(true), .bool(false)]))
     }
 
     @Test("an answer that is too short, or a text that is no UTF-8, is bad and never a wrong value")
@@ -107,17 +110,29 @@ struct FieldTests {
     @Test("a write that loses something, or goes where nothing can be written, is refused")
     func refused() throws {
         func attempt(_ address: String, _ type: String, _ value: Value) throws(Problem) -> ModbusRequest {
-            try ModbusField(address: ModbusAddress(address), type: ValueType(type) ?? ValueType(.bool)).writeRequest(value)
+            try ModbusField(address: ModbusAddress(address), type: ValueType(type) ?? ValueType(.bool)).writeRequest(
+                value)
         }
-        #expect(throws: Problem("write.range", "70000 does not fit uint16 (0 to 65535)", ["value": "70000", "type": "uint16"])) {
+        #expect(
+            throws: Problem(
+                "write.range", "70000 does not fit uint16 (0 to 65535)", ["value": "70000", "type": "uint16"])
+        ) {
             try attempt("1!400001", "uint16", .int(70_000))
         }
-        #expect { try attempt("1!300001", "uint16", .int(1)) } throws: { ($0 as? Problem)?.code == "modbus.address.read_only" }
-        #expect { try attempt("1!100001", "bool", .bool(true)) } throws: { ($0 as? Problem)?.code == "modbus.address.read_only" }
+        #expect { try attempt("1!300001", "uint16", .int(1)) } throws: {
+            ($0 as? Problem)?.code == "modbus.address.read_only"
+        }
+        #expect { try attempt("1!100001", "bool", .bool(true)) } throws: {
+            ($0 as? Problem)?.code == "modbus.address.read_only"
+        }
         #expect { try attempt("1!400001", "uint16", .string("x")) } throws: { ($0 as? Problem)?.code == "write.type" }
-        #expect { try attempt("1!400001.3", "string", .string("Hello")) } throws: { ($0 as? Problem)?.code == "write.range" }
+        #expect { try attempt("1!400001.3", "string", .string("Hello")) } throws: {
+            ($0 as? Problem)?.code == "write.range"
+        }
         #expect { try attempt("1!400001.3", "bytes", .bytes([1])) } throws: { ($0 as? Problem)?.code == "write.count" }
-        #expect { try attempt("1!400001", "int16[2]", .array([.int(1)])) } throws: { ($0 as? Problem)?.code == "write.count" }
+        #expect { try attempt("1!400001", "int16[2]", .array([.int(1)])) } throws: {
+            ($0 as? Problem)?.code == "write.count"
+        }
         #expect(try attempt("1!000003", "bool", .int(1)) == .writeCoil(address: 2, isOn: true))
         #expect(
             try attempt("1!000003", "bool[9]", .array(Array(repeating: .bool(true), count: 9)))

@@ -10,7 +10,8 @@ struct TraceTests {
         .appending(path: "Traces/modbus")
 
     static func traces() throws -> [(name: String, trace: Trace)] {
-        try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".trace") }.sorted().map {
+        try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".trace") }.sorted().map
+        {
             ($0, try Trace(parsing: String(contentsOf: folder.appending(path: $0), encoding: .utf8)))
         }
     }

@@ -39,7 +39,9 @@ final class BlockingClient {
 
     deinit { close(descriptor) }
 
-    func send(_ bytes: [UInt8]) { _ = bytes.withUnsafeBytes { Foundation.send(descriptor, $0.baseAddress, $0.count, 0) } }
+    func send(_ bytes: [UInt8]) {
+        _ = bytes.withUnsafeBytes { Foundation.send(descriptor, $0.baseAddress, $0.count, 0) }
+    }
 
     /// What has come, at least one byte; empty when the peer closed; nil when nothing came in time.
     func receive() -> [UInt8]? {
@@ -88,7 +90,9 @@ struct SocketTests {
         await simulator.stop()
     }
 
-    private func client(_ simulator: PlantSimulator, _ device: String, timeoutMilliseconds: Int = 5000) throws -> (BlockingClient, UInt8) {
+    private func client(_ simulator: PlantSimulator, _ device: String, timeoutMilliseconds: Int = 5000) throws -> (
+        BlockingClient, UInt8
+    ) {
         let (endpoint, unit) = try #require(simulator.endpoint(of: device))
         return (try BlockingClient(port: endpoint.port, timeoutMilliseconds: timeoutMilliseconds), unit)
     }
@@ -102,17 +106,25 @@ struct SocketTests {
                 for tag in DemoPlant.groups(of: place.device).flatMap(\.tags) {
                     let type = try #require(ValueType(tag.type))
                     let field = try ModbusField(address: ModbusAddress("\(unit)!\(tag.address)"), type: type)
-                    let request = ModbusRequest.read(field.area, address: field.address.offset, count: UInt16(field.span))
+                    let request = ModbusRequest.read(
+                        field.area, address: field.address.offset, count: UInt16(field.span))
                     let data = try client.ask(request, unit: unit).get()
-                    let descriptor = BatchDescriptor(device: "", deviceUID: "", group: "", tags: [Model.Tag(name: tag.name, type: type)])
+                    let descriptor = BatchDescriptor(
+                        device: "", deviceUID: "", group: "", tags: [Model.Tag(name: tag.name, type: type)])
                     let builder = SampleBatchBuilder(dense: descriptor, timestamp: Timestamp(nanoseconds: 0))
-                    data.withUnsafeBytes { ModbusDecoder(start: field.start, fields: [(0, field)]).decode($0, into: builder) }
+                    data.withUnsafeBytes {
+                        ModbusDecoder(start: field.start, fields: [(0, field)]).decode($0, into: builder)
+                    }
                     let batch = builder.finish()
                     #expect(batch.quality(0).isGood, "\(place.device) \(tag.name)")
                     let value = batch.value(0)
-                    if let number = value.double { #expect(number.isFinite && number >= 0 && number < 1e9, "\(place.device) \(tag.name) \(value)") }
+                    if let number = value.double {
+                        #expect(number.isFinite && number >= 0 && number < 1e9, "\(place.device) \(tag.name) \(value)")
+                    }
                     if case .string(let text) = value { #expect(!text.isEmpty) }
-                    if tag.isWritable { #expect(throws: Never.self) { try client.ask(try field.writeRequest(value), unit: unit).get() } }
+                    if tag.isWritable {
+                        #expect(throws: Never.self) { try client.ask(try field.writeRequest(value), unit: unit).get() }
+                    }
                 }
             }
         }
@@ -123,7 +135,9 @@ struct SocketTests {
         try await withPlant { simulator in
             let (client, _) = try client(simulator, "boiler-1")
             func temperature() throws -> Float {
-                try client.ask(.read(.inputRegister, address: 0, count: 2)).get().read { (reader: inout ByteReader) throws(WireError) in try reader.float32() }
+                try client.ask(.read(.inputRegister, address: 0, count: 2)).get().read {
+                    (reader: inout ByteReader) throws(WireError) in try reader.float32()
+                }
             }
             try await simulator.advance(steps: 2400)
             let before = try temperature()
@@ -147,7 +161,8 @@ struct SocketTests {
             #expect(bytes.count == 13 && bytes[1] == 9)
             writer.removeAll()
             for index in 0..<100 {
-                ModbusRequest.read(.holdingRegister, address: 0, count: 1).encodeFrame(transaction: UInt16(index), unit: 1, to: &writer)
+                ModbusRequest.read(.holdingRegister, address: 0, count: 1).encodeFrame(
+                    transaction: UInt16(index), unit: 1, to: &writer)
             }
             client.send(writer.bytes)
             bytes = []
@@ -160,7 +175,9 @@ struct SocketTests {
     func strangers() async throws {
         try await withPlant { simulator in
             let (client, _) = try client(simulator, "pump-1")
-            #expect(try client.ask(.read(.holdingRegister, address: 0, count: 1), unit: 77) == .failure(.gatewayTargetFailedToRespond))
+            #expect(
+                try client.ask(.read(.holdingRegister, address: 0, count: 1), unit: 77)
+                    == .failure(.gatewayTargetFailedToRespond))
             client.send(Array("GET / HTTP/1.1\r\n\r\n".utf8))
             #expect(client.receive() == [])
             let (other, _) = try self.client(simulator, "pump-1")
@@ -182,12 +199,16 @@ struct SocketTests {
                 let (again, _) = try self.client(simulator, "pump-1")
                 #expect(throws: Never.self) { try again.ask(request).get() }
             }
-            try await expect(.silent) { client in #expect(throws: Problem("test.closed", "no answer")) { try client.ask(request) } }
+            try await expect(.silent) { client in
+                #expect(throws: Problem("test.closed", "no answer")) { try client.ask(request) }
+            }
             try await expect(.exception(6)) { (client: BlockingClient) throws in
                 let answer = try client.ask(request)
                 #expect(answer == .failure(.serverDeviceBusy))
             }
-            try await expect(.drop) { client in #expect(throws: Problem("test.closed", "no answer")) { try client.ask(request) } }
+            try await expect(.drop) { client in
+                #expect(throws: Problem("test.closed", "no answer")) { try client.ask(request) }
+            }
             try await expect(.nonsense) { client in #expect(throws: ModbusFault.self) { try client.ask(request) } }
             try await expect(.wrongTransaction) { client in
                 #expect(throws: Problem("test.transaction", "another transaction's answer")) { try client.ask(request) }
@@ -204,7 +225,8 @@ struct SocketTests {
         let start = SystemTime().monotonicNanoseconds()
         var writer = ByteWriter()
         for index in 0..<3 {
-            ModbusRequest.read(.holdingRegister, address: 0, count: 1).encodeFrame(transaction: UInt16(index), unit: 1, to: &writer)
+            ModbusRequest.read(.holdingRegister, address: 0, count: 1).encodeFrame(
+                transaction: UInt16(index), unit: 1, to: &writer)
         }
         client.send(writer.bytes)
         var bytes: [UInt8] = []
@@ -235,7 +257,8 @@ struct SocketTests {
             _ = try await PlantSimulator.start(basePort: port)
             Issue.record("two simulators on one port")
         } catch let problem as Problem {
-            #expect(problem.message == "cannot listen on 127.0.0.1:\(port): the port is in use; choose another with --port")
+            #expect(
+                problem.message == "cannot listen on 127.0.0.1:\(port): the port is in use; choose another with --port")
         }
         await first.stop()
     }
@@ -248,13 +271,18 @@ struct SocketTests {
         #expect(BenchSimulator.address(ofTag: 32_750) == "2!400001")
         let client = try BlockingClient(port: bench.ports[1])
         let data = try client.ask(.read(.holdingRegister, address: 0, count: 124)).get()
-        let values = try data.read { (reader: inout ByteReader) throws(any Error) -> [Float] in try (0..<62).map { _ in try reader.float32() } }
+        let values = try data.read { (reader: inout ByteReader) throws(any Error) -> [Float] in
+            try (0..<62).map { _ in try reader.float32() }
+        }
         #expect(zip(values, values.dropFirst()).allSatisfy { abs($1 - $0 - 0.1) < 0.001 || $1 == 0 })
         let place = BenchSimulator.place(ofTag: 39_999)
         #expect(throws: Never.self) {
-            try client.ask(.read(.holdingRegister, address: UInt16(place.offset), count: 2), unit: UInt8(place.unit)).get()
+            try client.ask(.read(.holdingRegister, address: UInt16(place.offset), count: 2), unit: UInt8(place.unit))
+                .get()
         }
-        #expect(try client.ask(.read(.holdingRegister, address: UInt16(place.offset) + 2, count: 2), unit: 2) == .failure(.illegalDataAddress))
+        #expect(
+            try client.ask(.read(.holdingRegister, address: UInt16(place.offset) + 2, count: 2), unit: 2)
+                == .failure(.illegalDataAddress))
         _ = try client.ask(.writeRegisters(address: 10, data: [1, 2, 3, 4])).get()
         await bench.stop()
     }
@@ -269,18 +297,25 @@ struct DemoPlantTests {
     @Test("the example files are what the simulator makes")
     func files() throws {
         if ProcessInfo.processInfo.environment["TUNDISH_UPDATE_EXAMPLES"] == "1" {
-            try DemoPlant.devices().write(to: Self.examples.appending(path: "plant.yaml"), atomically: true, encoding: .utf8)
-            try DemoPlant.rules.write(to: Self.examples.appending(path: "rules.yaml"), atomically: true, encoding: .utf8)
+            try DemoPlant.devices().write(
+                to: Self.examples.appending(path: "plant.yaml"), atomically: true, encoding: .utf8)
+            try DemoPlant.rules.write(
+                to: Self.examples.appending(path: "rules.yaml"), atomically: true, encoding: .utf8)
         }
-        #expect(try String(contentsOf: Self.examples.appending(path: "plant.yaml"), encoding: .utf8) == DemoPlant.devices())
+        #expect(
+            try String(contentsOf: Self.examples.appending(path: "plant.yaml"), encoding: .utf8) == DemoPlant.devices())
         #expect(try String(contentsOf: Self.examples.appending(path: "rules.yaml"), encoding: .utf8) == DemoPlant.rules)
     }
 
     @Test("faults are read from text, and a wrong one lists the known")
     func faultTexts() throws {
-        #expect(try FaultCommand(parsing: "press-1=slow:50") == FaultCommand(device: "press-1", fault: .slow(milliseconds: 50)))
+        #expect(
+            try FaultCommand(parsing: "press-1=slow:50")
+                == FaultCommand(device: "press-1", fault: .slow(milliseconds: 50)))
         #expect(try FaultCommand(parsing: "all none") == FaultCommand(device: "all", fault: nil))
-        #expect { try FaultCommand(parsing: "press-1 asleep") } throws: { ($0 as? Problem)?.message.contains("silent") == true }
+        #expect { try FaultCommand(parsing: "press-1 asleep") } throws: {
+            ($0 as? Problem)?.message.contains("silent") == true
+        }
         #expect(throws: Problem.self) { try FaultCommand(parsing: "press-1") }
         #expect(throws: Problem.self) { try Fault.parse("slow:0") }
     }

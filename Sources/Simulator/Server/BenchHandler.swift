@@ -48,7 +48,9 @@ final class BenchImage {
                 out.writeInteger(frame.unit)
                 out.writeInteger(pdu[0])
                 out.writeInteger(UInt8(truncatingIfNeeded: length))
-                units[unit].withUnsafeBytes { _ = out.writeBytes(UnsafeRawBufferPointer(rebasing: $0[start..<start + length])) }
+                units[unit].withUnsafeBytes {
+                    _ = out.writeBytes(UnsafeRawBufferPointer(rebasing: $0[start..<start + length]))
+                }
                 return
             }
         }

@@ -63,7 +63,8 @@ package struct FaultCommand: Sendable, Hashable {
     package init(parsing text: String) throws(Problem) {
         let parts = text.split(maxSplits: 1, whereSeparator: { $0 == "=" || $0 == " " }).map(String.init)
         guard parts.count == 2 else {
-            throw Problem("simulator.fault", "expected DEVICE=FAULT, as in \"press-1=slow:50\", not \"\(text)\"", ["fault": text])
+            throw Problem(
+                "simulator.fault", "expected DEVICE=FAULT, as in \"press-1=slow:50\", not \"\(text)\"", ["fault": text])
         }
         device = parts[0]
         fault = try Fault.parse(parts[1])

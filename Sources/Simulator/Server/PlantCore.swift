@@ -34,7 +34,9 @@ final class PlantCore {
         requests = Array(repeating: 0, count: Plant.listeners.count)
         control = Plant.listeners.map { _ in
             var image = UnitImage(holding: 8, input: 8, coils: 0, discreteInputs: 0)
-            for (number, limit) in [(1, 6.0), (2, 65_535), (3, 255)] { image.allowWord(number, in: 0...limit, initially: 0) }
+            for (number, limit) in [(1, 6.0), (2, 65_535), (3, 255)] {
+                image.allowWord(number, in: 0...limit, initially: 0)
+            }
             return image
         }
         started = time.monotonicNanoseconds()
@@ -57,7 +59,8 @@ final class PlantCore {
     /// Sets or clears a fault of a device, or of all; false if there is no such device.
     func setFault(_ command: FaultCommand) -> Bool {
         var found = false
-        for (index, place) in Plant.places.enumerated() where command.device == "all" || place.device == command.device {
+        for (index, place) in Plant.places.enumerated() where command.device == "all" || place.device == command.device
+        {
             faults[index] = command.fault
             found = true
         }
@@ -68,15 +71,17 @@ final class PlantCore {
         requests[listener] &+= 1
         let now = time.monotonicNanoseconds()
         if unit == Self.controlUnit {
-            return .reply(frame(transaction, unit, pdu) { request throws(ModbusException) in
-                try self.controlAnswer(listener, request)
-            }, atNanoseconds: now)
+            return .reply(
+                frame(transaction, unit, pdu) { request throws(ModbusException) in
+                    try self.controlAnswer(listener, request)
+                }, atNanoseconds: now)
         }
         let match = Plant.places.firstIndex { $0.listener == listener && $0.unit == unit }
         guard let place = match else {
-            return .reply(frame(transaction, unit, pdu) { _ throws(ModbusException) in
-                throw .gatewayTargetFailedToRespond
-            }, atNanoseconds: now)
+            return .reply(
+                frame(transaction, unit, pdu) { _ throws(ModbusException) in
+                    throw .gatewayTargetFailedToRespond
+                }, atNanoseconds: now)
         }
         var answerID = transaction
         var ready = max(now, busyUntil[place])
@@ -86,16 +91,19 @@ final class PlantCore {
         case .drop: return .drop
         case .slow(let milliseconds): ready += Int64(milliseconds) * 1_000_000
         case .wrongTransaction: answerID &+= 1
-        case .nonsense: return .reply((0..<24).map { _ in UInt8(truncatingIfNeeded: nonsense.next()) | 1 }, atNanoseconds: now)
+        case .nonsense:
+            return .reply((0..<24).map { _ in UInt8(truncatingIfNeeded: nonsense.next()) | 1 }, atNanoseconds: now)
         case .exception(let code):
-            return .reply(frame(transaction, unit, pdu) { _ throws(ModbusException) in
-                throw ModbusException(rawValue: code)
-            }, atNanoseconds: now)
+            return .reply(
+                frame(transaction, unit, pdu) { _ throws(ModbusException) in
+                    throw ModbusException(rawValue: code)
+                }, atNanoseconds: now)
         }
         busyUntil[place] = ready
-        return .reply(frame(answerID, unit, pdu) { request throws(ModbusException) in
-            try self.plant.answer(request, place: place)
-        }, atNanoseconds: ready)
+        return .reply(
+            frame(answerID, unit, pdu) { request throws(ModbusException) in
+                try self.plant.answer(request, place: place)
+            }, atNanoseconds: ready)
     }
 
     private func frame(

@@ -130,7 +130,8 @@ struct UnitImage {
 
     private mutating func write(_ address: Int, _ data: [UInt8]) throws(ModbusException) {
         let registers = address..<address + data.count / 2
-        for register in registers where !points.contains(where: { ($0.offset..<$0.offset + $0.span).contains(register) }) {
+        for register in registers
+        where !points.contains(where: { ($0.offset..<$0.offset + $0.span).contains(register) }) {
             throw .illegalDataAddress
         }
         let before = holding

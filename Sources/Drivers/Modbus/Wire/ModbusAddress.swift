@@ -50,7 +50,8 @@ package struct ModbusAddress: Sendable, Hashable {
     package init(_ text: String, base: Int = 1) throws(Problem) {
         var parser = AddressParser(text)
         if text.utf8.count > Self.textBytesMax {
-            throw parser.problem("length", "an address has at most \(Self.textBytesMax) characters", at: Self.textBytesMax)
+            throw parser.problem(
+                "length", "an address has at most \(Self.textBytesMax) characters", at: Self.textBytesMax)
         }
         guard let unit = parser.number(), unit <= 255 else {
             throw parser.problem("unit", "expected the unit, a number from 0 to 255, as in \"1!40001\"", at: 0)

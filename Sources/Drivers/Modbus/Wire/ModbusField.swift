@@ -57,7 +57,8 @@ package struct ModbusField: Sendable, Hashable {
             guard let order = chosen.order(bits: bits) else {
                 let allowed = OrderCode.allowed(bits: bits).map { "#" + $0.rawValue }.joined(separator: ", ")
                 throw Self.problem(
-                    address, "order", "the order of \(type.scalar.name) must be one of \(allowed), not #\(chosen.rawValue)")
+                    address, "order",
+                    "the order of \(type.scalar.name) must be one of \(allowed), not #\(chosen.rawValue)")
             }
             self.order = order
             span = Self.span(coding, elementCount)
@@ -68,7 +69,8 @@ package struct ModbusField: Sendable, Hashable {
         guard span <= address.area.readCountMax else {
             throw Self.problem(
                 address, "size",
-                "\(type) takes \(span) \(address.area.isBits ? "bits" : "registers"); one request reads at most \(address.area.readCountMax)")
+                "\(type) takes \(span) \(address.area.isBits ? "bits" : "registers"); one request reads at most \(address.area.readCountMax)"
+            )
         }
         guard Int(address.offset) + span <= 65_536 else {
             throw Self.problem(address, "offset", "\(type) reaches beyond the last address, 65536")

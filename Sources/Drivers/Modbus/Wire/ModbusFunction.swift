@@ -87,7 +87,9 @@ package struct ModbusException: RawRepresentable, Error, Hashable, Sendable {
 
     package var name: StatusName {
         StatusDomain.modbus.names[rawValue]
-            ?? StatusName(code: "modbus.exception_\(rawValue)", message: "exception \(rawValue), which the standard does not name")
+            ?? StatusName(
+                code: "modbus.exception_\(rawValue)", message: "exception \(rawValue), which the standard does not name"
+            )
     }
 }
 
@@ -127,7 +129,9 @@ package enum ModbusFault: Error, Sendable, Equatable {
         case .wrongProtocol(let seen):
             Problem("modbus.wrong_protocol", "the answer's protocol id is \(seen); Modbus is 0", ["seen": "\(seen)"])
         case .wrongLength(let seen):
-            Problem("modbus.wrong_length", "the answer's length field is \(seen); 2 to 254 are possible", ["seen": "\(seen)"])
+            Problem(
+                "modbus.wrong_length", "the answer's length field is \(seen); 2 to 254 are possible",
+                ["seen": "\(seen)"])
         case .wrongFunction(let seen, let expected):
             Problem(
                 "modbus.wrong_function", "the answer's function code is \(seen) where \(expected) was asked",

@@ -105,7 +105,9 @@ package enum ModbusRequest: Sendable, Hashable {
     package init(decoding pdu: UnsafeRawBufferPointer) throws(ModbusException) {
         var reader = ByteReader(pdu)
         do {
-            guard let function = ModbusFunction(rawValue: try reader.uint8()) else { throw ModbusException.illegalFunction }
+            guard let function = ModbusFunction(rawValue: try reader.uint8()) else {
+                throw ModbusException.illegalFunction
+            }
             self = try Self.body(of: function, &reader)
             guard reader.isAtEnd else { throw ModbusException.illegalDataValue }
         } catch let exception as ModbusException {
@@ -158,7 +160,8 @@ package enum ModbusRequest: Sendable, Hashable {
             ModbusRequest.writeCoils(address: 0, count: count, packed: packed).isWithinLimits
         case .writeRegisters(_, let data): ModbusRequest.writeRegisters(address: 0, data: data).isWithinLimits
         case .readWriteRegisters(_, let count, _, let data):
-            ModbusRequest.readWriteRegisters(readAddress: 0, readCount: count, writeAddress: 0, data: data).isWithinLimits
+            ModbusRequest.readWriteRegisters(readAddress: 0, readCount: count, writeAddress: 0, data: data)
+                .isWithinLimits
         }
     }
 }

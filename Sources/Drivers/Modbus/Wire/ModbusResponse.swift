@@ -31,7 +31,9 @@ extension ModbusRequest {
     private func echo(in pdu: UnsafeRawBufferPointer) throws(ModbusFault) -> ModbusReply {
         var expected = ByteWriter(capacity: 8)
         encodeEcho(to: &expected)
-        guard pdu.count == expected.count else { throw .wrongByteCount(seen: pdu.count - 1, expected: expected.count - 1) }
+        guard pdu.count == expected.count else {
+            throw .wrongByteCount(seen: pdu.count - 1, expected: expected.count - 1)
+        }
         guard pdu.elementsEqual(expected.bytes) else { throw .wrongEcho }
         return .done
     }
