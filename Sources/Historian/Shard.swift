@@ -73,6 +73,8 @@ final class Shard: @unchecked Sendable {
     private let drain = Drain()
     private var openFiles: [(day: Day, file: DayFile)] = []
     private static let openFilesMax = 8
+    /// Heads that share a transaction, and so a sync.
+    private static let rowsPerTransaction = 4000
     private var lastFlush: Int64 = 0
     private var sweptAt: Int64 = 0
     private var retryAt: Int64 = 0
@@ -310,17 +312,15 @@ final class Shard: @unchecked Sendable {
             if let first = group.raw.first, first.position < position { drain(group) }
         }
         flush(includingLate: true)
+        var heads: [(group: GroupHead, tag: Int)] = []
         for group in groups.values {
-            var tags: [Int] = []
-            for tag in group.heads.indices where group.heads[tag].firstUnsaved < position {
-                tags.append(tag)
-                if tags.count == 2000 {
-                    flushHeads(group, tags)
-                    tags = []
-                }
+            for tag in group.heads.indices where group.heads[tag].firstUnsaved < position { heads.append((group, tag)) }
+            if heads.count >= Self.rowsPerTransaction {
+                flushHeads(heads)
+                heads = []
             }
-            if !tags.isEmpty { flushHeads(group, tags) }
         }
+        if !heads.isEmpty { flushHeads(heads) }
         report()
     }
 
@@ -380,9 +380,9 @@ final class Shard: @unchecked Sendable {
         write(plan)
     }
 
-    private func flushHeads(_ group: GroupHead, _ tags: [Int]) {
+    private func flushHeads(_ heads: [(group: GroupHead, tag: Int)]) {
         var plan = WritePlan()
-        for tag in tags {
+        for (group, tag) in heads {
             let day = day(of: group.heads[tag].start)
             plan.days[day, default: WritePlan.Part()].heads.append((group, tag))
             let key = LateKey(series: group.layout.descriptor.series[tag], day: day)
