@@ -92,7 +92,9 @@ private struct BrokerBench {
         print(
             "broker on core \(brokerCore), generator on core \(generatorCore); QoS 0, \(BrokerScenario.payloadBytes) bytes, "
                 + "\(options.rounds) rounds of \(options.seconds) s in turn, medians")
-        if _isDebugAssertConfiguration() { print("this is a debug build: its figures say nothing about a release") }
+        #if DEBUG
+            print("this is a debug build: its figures say nothing about a release")
+        #endif
         if brokerCore == generatorCore { print("only one core is available: the figures are low, the ratios hold") }
         print("thousand deliveries per CPU-second of the broker process:")
         for item in BrokerCase.all { print(try measure(item, brokers)) }
