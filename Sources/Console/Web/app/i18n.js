@@ -30,10 +30,12 @@ function fill(text, values) {
 /** The sentence of a problem or status: by its code in the reader's language, else the server's English one. */
 export function problemText(problem) {
   if (!problem) return "";
-  const values = problem.arguments ?? {};
-  const text = dictionaries[preferences.language].problems[problem.code];
-  const complete = text && [...text.matchAll(/\{(\w+)\}/g)].every(([, name]) => values[name] !== undefined);
-  if (complete) return fill(text, values);
+  const values = { ...problem.arguments };
+  if (hasText("kind." + values.kind)) values.kind = t("kind." + values.kind);
+  // Several texts for a code: the first whose arguments are all there.
+  const texts = [dictionaries[preferences.language].problems[problem.code] ?? []].flat();
+  const text = texts.find((candidate) => [...candidate.matchAll(/\{(\w+)\}/g)].every(([, name]) => values[name] !== undefined));
+  if (text) return fill(text, values);
   return problem.message || problem.detail || problem.title || (problem.code ? qualityText(problem.code) : t("common.unknownError"));
 }
 
@@ -41,6 +43,14 @@ export function problemText(problem) {
 export function qualityText(code) {
   if (!code) return t("quality.good");
   return dictionaries[preferences.language].qualities[code] ?? en.qualities[code] ?? code;
+}
+
+/** Descriptions are often written as "English / 中文": the reader's half, or all of it. */
+export function ownHalf(text) {
+  const halves = (text ?? "").split(" / ");
+  const isChinese = halves.map((half) => /[\u3400-\u9fff]/.test(half));
+  if (halves.length !== 2 || isChinese[0] === isChinese[1]) return text ?? "";
+  return halves[isChinese[0] === (preferences.language === "zh") ? 0 : 1];
 }
 
 // Formatters are costly to make: one per language and kind.

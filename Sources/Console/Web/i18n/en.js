@@ -69,7 +69,7 @@ export default {
   },
   device: {
     tab: { tags: "Tags", diagnostics: "Diagnostics", history: "History", yaml: "YAML" }, tags: "Tags", tag: "Tag", value: "Value", quality: "Quality", time: "Updated", type: "Type", address: "Address",
-    unit: "Unit", group: "Group", access: "Access", accessOf: { read: "read", write: "read and write" }, write: "Write", filter: "Filter tags", onlyAbnormal: "Only abnormal", allGroups: "All groups",
+    group: "Group", access: "Access", accessOf: { read: "read", write: "read and write" }, write: "Write", filter: "Filter tags", onlyAbnormal: "Only abnormal", allGroups: "All groups",
     tagCount: { one: "{n} tag", other: "{n} tags" }, loadingTags: "{n} of {total} tags…", noTags: "This device has no tags", noTagsText: "Add tags to a group of its resource.",
     allGood: "Every tag is good", allGoodText: "There is nothing abnormal to show.", lastMinutes: "Last 10 minutes", openTrend: "Trend", samples: "Points shown", yaml: "The device's resource", roundTrip: "round trip {time}",
   },
@@ -90,7 +90,7 @@ export default {
   },
   counter: {
     requests: "Requests", responses: "Responses", timeouts: "Timeouts", errors: "Errors", bytesSent: "Sent", bytesReceived: "Received", reconnects: "Reconnects", writes: "Writes", dropped: "Dropped", refused: "Refused",
-    mismatches: "Mismatches", exceptions: "Exceptions", cycles: "Cycles", skipped: "Cycles skipped", connects: "Connects", writesRefused: "Writes refused", lateAnswers: "Late answers",
+    mismatches: "Mismatches", exceptions: "Exceptions", cycles: "Cycles", skipped: "Cycles skipped", connects: "Connects", writesRefused: "Writes refused", lateAnswers: "Late answers", retries: "Retries", skippedSilent: "Skipped while silent",
   },
   history: {
     title: "Revisions", revision: "Revision {revision}", present: "present", by: "{author}, from {source}", rollback: "Roll back", question: "Roll back to revision {revision}?",

@@ -5,7 +5,7 @@ import { post } from "../api.js";
 import { command } from "../components/basics.js";
 import { sparkline } from "../components/sparkline.js";
 import { html } from "../html.js";
-import { clock, number, t, valueText } from "../i18n.js";
+import { clock, number, ownHalf, t, valueText } from "../i18n.js";
 import { icon } from "../icons.js";
 import { link } from "../router.js";
 import { serverNow } from "../state.js";
@@ -52,7 +52,7 @@ export const TagPanel = defineComponent({
         <div class="card-head"><h2 class="grow truncate" title=${tag.path}>${tag.tag}</h2>
           <button class="icon-button" type="button" aria-label=${t("common.close")} @click=${() => emit("close")}>${icon("close")}</button></div>
         <div class="card-body stack">
-          ${tag.description ? html`<p class="muted small">${tag.description}</p>` : null}
+          ${tag.description ? html`<p class="muted small">${ownHalf(tag.description)}</p>` : null}
           <div class=${["panel-value num", { stale: tag.cell.value === null }]}>${valueText(tag.cell.value, tag.type)}${tag.unit ? html`<small>${tag.unit}</small>` : null}</div>
           <div class="row">${quality(tag.cell)}<span class="grow"></span><span class="faint small num">${clock(tag.cell.timestamp, true)}</span></div>
           ${tag.type === "string" ? null : html`<div>${sparkline(points.value, { width: 300, height: 90, label: t("device.lastMinutes") })}

@@ -5,7 +5,7 @@ import { eachPage } from "../api.js";
 import { empty, errorText, filterInput, loading } from "../components/basics.js";
 import { DataTable } from "../components/table.js";
 import { html } from "../html.js";
-import { clock, problemText, qualityText, t, valueText } from "../i18n.js";
+import { clock, ownHalf, problemText, qualityText, t, valueText } from "../i18n.js";
 import { icon } from "../icons.js";
 import { subscribeTags } from "../live.js";
 import { isNarrow } from "../state.js";
@@ -103,7 +103,7 @@ export const Tags = defineComponent({
     onBeforeUnmount(() => { abort.abort(); clearTimeout(timer); unsubscribe(); });
 
     const columns = computed(() => [
-      { key: "tag", label: t("device.tag"), width: isNarrow.value ? "38%" : properties.selected ? undefined : "26%", sort: (tag) => tag.tag, cell: (tag) => html`<span title=${tag.description ?? tag.tag}><span class="strong">${tag.tag}</span>${properties.group ? null : html`<span class="faint small"> ${tag.group}</span>`}</span>` },
+      { key: "tag", label: t("device.tag"), width: isNarrow.value ? "38%" : properties.selected ? undefined : "26%", sort: (tag) => tag.tag, cell: (tag) => html`<span title=${tag.description ? ownHalf(tag.description) : tag.tag}><span class="strong">${tag.tag}</span>${properties.group ? null : html`<span class="faint small"> ${tag.group}</span>`}</span>` },
       { key: "value", label: t("device.value"), width: isNarrow.value ? "auto" : "190px", right: true, sort: (tag) => tag.cell.value, cell: (tag) => html`<${Value} tag=${tag} cell=${tag.cell} />` },
       { key: "quality", label: t("device.quality"), width: "170px", narrow: false, sort: (tag) => tag.cell.quality ?? "", cell: (tag) => html`<${Quality} cell=${tag.cell} />` },
       { key: "time", label: t("device.time"), width: "124px", narrow: false, cell: (tag) => html`<${Time} cell=${tag.cell} />` },

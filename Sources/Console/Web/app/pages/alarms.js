@@ -23,6 +23,7 @@ function brief(payload) {
   let value = payload;
   try { value = typeof payload === "string" ? parseJSON(payload) : payload; } catch { return String(payload); }
   if (value === null || typeof value !== "object") return String(value);
+  if (value.message && value.state) return `${stateText(value.state)} · ${value.message}`;
   return Object.entries(value).map(([key, item]) => `${key}: ${item !== null && typeof item === "object" ? JSON.stringify(item) : item}`).join(" · ");
 }
 

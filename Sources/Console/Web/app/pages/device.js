@@ -11,7 +11,7 @@ import { TagPanel } from "../device/panel.js";
 import { Tags } from "../device/tags.js";
 import { WriteDialog } from "../device/write.js";
 import { html } from "../html.js";
-import { duration, number, problemText, t } from "../i18n.js";
+import { duration, number, ownHalf, problemText, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { subscribe } from "../live.js";
 import { replace, route } from "../router.js";
@@ -53,7 +53,7 @@ export default defineComponent({
     const stop = subscribe({ device: name }, (message) => message.diagnostics && take(message.diagnostics));
     onBeforeUnmount(() => { gone = true; clearTimeout(timer); stop(); });
 
-    watch(() => route.query.tab, (wanted) => { if (route.rest[0] === name) tab.value = TABS.includes(wanted) ? wanted : "tags"; });
+    watch(() => route.query.tab, (wanted) => { if (route.section === "devices" && route.rest[0] === name) tab.value = TABS.includes(wanted) ? wanted : "tags"; });
     watch(tab, () => replace("devices", name, tab.value === "tags" ? {} : { tab: tab.value }));
     // A tag named in the address is chosen as soon as the list has it.
     const onLoaded = (tags) => {
@@ -101,7 +101,7 @@ export default defineComponent({
         <div class="device-head"><span data-test="device-state" data-state=${state}>${stateBadge(state)}</span>
           <span class="muted">${spec.driver}</span><span class="mono small muted">${diagnostics.value?.endpoint ?? ""}</span>
           ${diagnostics.value ? html`<span class="small muted nowrap hide-narrow">${t("device.roundTrip", { time: duration(diagnostics.value.roundTripMilliseconds?.mean) })}</span>` : null}
-          <span class="grow"></span><span class="small faint hide-narrow">${t("history.revision", { revision: number(resource.value.revision) })}</span></div>
+          <span class="grow small muted truncate hide-narrow" title=${ownHalf(spec.description)}>${ownHalf(spec.description)}</span><span class="small faint hide-narrow">${t("history.revision", { revision: number(resource.value.revision) })}</span></div>
         ${status.state !== "running" && status.message ? notice(status.state === "failed" ? "bad" : "warn", problemText(status)) : null}
         ${problem.value ? errorText(problemText(problem.value)) : null}
         ${tabs(TABS.map((value) => ({ value, label: t("device.tab." + value) })), tab.value, (value) => { tab.value = value; })}

@@ -36,7 +36,7 @@ export default defineComponent({
     };
     load();
     get("/listeners").then(({ items: all }) => { listeners.value = all; }, () => {});
-    watch(() => route.query.tab, (wanted) => { tab.value = TABS.includes(wanted) ? wanted : "clients"; });
+    watch(() => route.query.tab, (wanted) => { if (route.section === "mqtt") tab.value = TABS.includes(wanted) ? wanted : "clients"; });
     watch(tab, () => { items.value = null; text.value = ""; replace("mqtt", { tab: tab.value }); load(); });
     onBeforeUnmount(() => { gone = true; clearTimeout(timer); });
 

@@ -7,7 +7,7 @@ import { Code } from "../components/code.js";
 import { sparkline } from "../components/sparkline.js";
 import { History } from "../device/history.js";
 import { html } from "../html.js";
-import { number, problemText, t } from "../i18n.js";
+import { number, ownHalf, problemText, t } from "../i18n.js";
 import { route } from "../router.js";
 import { toYAML } from "../yaml.js";
 
@@ -44,12 +44,12 @@ export default defineComponent({
       const { lastError } = metrics.value ?? {};
       return html`<div class="page">
         <div class="device-head">${stateBadge(status.state)}${spec.dialect ? html`<span class="muted">${spec.dialect}</span>` : null}<span class="grow"></span><span class="small faint">${t("history.revision", { revision: number(rule.value.revision) })}</span></div>
-        ${spec.description ? html`<p class="muted">${spec.description}</p>` : null}
+        ${spec.description ? html`<p class="muted">${ownHalf(spec.description)}</p>` : null}
         ${status.state !== "running" && status.message ? notice(status.state === "failed" ? "bad" : "warn", problemText(status)) : null}
         ${problem.value ? errorText(problemText(problem.value)) : null}
         <div class="rule-columns">
           <div class="stack">
-            <section class="card"><div class="card-head"><h2>SQL</h2></div><div class="card-body"><${Code} text=${spec.sql} language="SQL" test="rule-sql" /></div></section>
+            <section class="card"><div class="card-head"><h2>SQL</h2></div><div class="card-body"><${Code} text=${spec.sql.trimEnd()} language="SQL" test="rule-sql" /></div></section>
             <section class="card"><div class="card-head"><h2>${t("rules.outputs")}</h2></div><div class="card-body"><${Code} text=${toYAML(spec.outputs ?? []).trimEnd()} language="YAML" test="rule-outputs" label=${t("rules.outputs")} /></div></section>
           </div>
           <div class="stack">

@@ -19,6 +19,8 @@ const LIVE_STEP_MILLISECONDS = 500;
 const LIVE_RELOAD_MILLISECONDS = 30000;
 const SETTLE_MILLISECONDS = 160;
 const BUCKETS_MAX = 1600;
+// What was drawn when the page was left.
+let remembered = [];
 
 export default defineComponent({
   setup() {
@@ -34,7 +36,15 @@ export default defineComponent({
     const picking = ref(false);
     const busy = ref(false);
     const problem = shallowRef(null);
-    (route.query.tags ?? "").split(",").filter(Boolean).forEach(add);
+    const namedTags = () => (route.query.tags ?? "").split(",").filter(Boolean);
+    (route.query.tags === undefined ? remembered : namedTags()).forEach(add);
+    // A link followed on this page names other pens; one without any keeps what is drawn.
+    watch(() => route.query.tags, () => {
+      if (route.section !== "trends" || route.query.tags === undefined) return;
+      const wanted = namedTags();
+      pens.map((pen) => pen.path).filter((path) => !wanted.includes(path)).forEach(remove);
+      wanted.forEach(add);
+    });
 
     get("/status").then(learnTime, () => { /* the two clocks are taken as one */ });
 
@@ -63,7 +73,9 @@ export default defineComponent({
     const settle = () => {
       clearTimeout(settleTimer);
       settleTimer = setTimeout(() => {
-        const tags = pens.map((pen) => pen.path).join(",");
+        remembered = pens.map((pen) => pen.path);
+        const tags = remembered.join(",");
+        if (route.section !== "trends") return;
         replace("trends", live.value ? { tags, range: range.value } : { tags, from: Math.round(from.value), to: Math.round(to.value) });
         load();
       }, SETTLE_MILLISECONDS);

@@ -38,7 +38,7 @@ export const TrendChart = defineComponent({
       const locale = preferences.language === "zh" ? "zh-CN" : "en-GB";
       const span = properties.to - properties.from;
       if (span > 2 * DAY || (date.getHours() === 0 && date.getMinutes() === 0 && span > DAY / 4)) return date.toLocaleDateString(locale, { day: "numeric", month: "short" });
-      return date.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", ...(span < 180000 ? { second: "2-digit" } : {}), hourCycle: "h23" });
+      return date.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", ...(span < 600000 ? { second: "2-digit" } : {}), hourCycle: "h23" });
     };
 
     const draw = () => {
