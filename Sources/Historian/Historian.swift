@@ -203,19 +203,35 @@ package final class Historian: MetricSource {
         let catalogue = shared.catalogue
         return try await queries.run { reader throws(Problem) in
             let type = try Self.type(series, catalogue)
+            let all = TimeRange(from: Timestamp(nanoseconds: .min), to: Timestamp(nanoseconds: .max))
+            // Most often the newest chunk of the newest day is enough.
+            if let day = reader.newestDay, let start = try reader.threshold(series, day, count: count) {
+                var newest: [PointBuffer] = []
+                let range = TimeRange(from: Timestamp(nanoseconds: start), to: all.to)
+                try reader.each(series, type, range, memory) { points in
+                    newest.append(points)
+                    return true
+                }
+                if newest.reduce(0, { $0 + $1.count }) >= count { return Self.newest(count, series, type, newest) }
+            }
             var days: [PointBuffer] = []
             var found = 0
-            let all = TimeRange(from: Timestamp(nanoseconds: .min), to: Timestamp(nanoseconds: .max))
             try reader.each(series, type, all, memory, newestFirst: true) { points in
                 days.append(points)
                 found += points.count
                 return found < count
             }
-            var result = PointBuffer()
-            for points in days.reversed() { result.append(points, of: type, as: type) }
-            result.cut(to: max(0, result.count - max(0, count))..<result.count)
-            return Self.columns(series, type, result, isCut: false)
+            return Self.newest(count, series, type, days.reversed())
         }
+    }
+
+    private static func newest(
+        _ count: Int, _ series: SeriesID, _ type: ValueType, _ days: some Sequence<PointBuffer>
+    ) -> HistoryColumns {
+        var result = PointBuffer()
+        for points in days { result.append(points, of: type, as: type) }
+        result.cut(to: max(0, result.count - max(0, count))..<result.count)
+        return columns(series, type, result, isCut: false)
     }
 
     private static func type(_ series: SeriesID, _ catalogue: SeriesCatalogue) throws(Problem) -> ValueType {

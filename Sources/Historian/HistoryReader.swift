@@ -43,6 +43,26 @@ final class HistoryReader {
         }
     }
 
+    var newestDay: Day? { shared.days.all().last?.day }
+
+    /// A time of the day from which on the files have at least `count` points of the series, in whole chunks; nil if
+    /// they have fewer.
+    func threshold(_ series: SeriesID, _ day: Day, count: Int) throws(Problem) -> Int64? {
+        var found = 0
+        var start: Int64?
+        for shard in shared.days.shards(of: day) {
+            guard let connection = try connection(shared.days.path(day, shard)) else { continue }
+            try connection.run("SELECT start, count FROM chunk WHERE series=? ORDER BY start DESC") { row in
+                row.bind(1, Int64(bitPattern: series.rawValue))
+            } row: { row in
+                found += Int(row.integer(1))
+                start = min(start ?? .max, row.integer(0))
+                return found < count
+            }
+        }
+        return found < count ? nil : start
+    }
+
     private func read(
         _ day: Day, _ shard: Int, _ series: SeriesID, _ from: Int64, _ to: Int64, into found: inout [StoredChunk],
         isWanted: (Int64) -> Bool
