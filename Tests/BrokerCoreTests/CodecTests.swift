@@ -171,8 +171,8 @@ struct CodecTests {
     func lengths() {
         #expect(reason([0x30, 0x80, 0x80, 0x80, 0x80, 1]) == .malformedPacket)
         #expect(reason([0x30, 0xFF, 0xFF, 0xFF, 0x7F], max: 1000) == .packetTooLarge)
-        #expect(reason([0x30, 0xE4, 0x07], max: 1003) == nil)
-        #expect(reason([0x30, 0xE5, 0x07], max: 1003) == .packetTooLarge)
+        #expect(reason([0x30, 0xE8, 0x07], max: 1003) == nil)
+        #expect(reason([0x30, 0xE9, 0x07], max: 1003) == .packetTooLarge)
     }
 
     @Test("packet identifier 0 is refused [MQTT-2.2.1-3]")

@@ -1,6 +1,7 @@
 import Bus
 import Model
 import NIOCore
+import NIOEmbedded
 import Synchronization
 import Testing
 
@@ -197,7 +198,11 @@ struct ShardTests {
         shard.update(samples, [try TopicFilter("#")], wantsRetained: false) {}
         desk.settle()
         let encoder = Counting()
-        let typed = TypedPayload(SampleBatch.empty, encoder: encoder)
+        let typed = TypedPayload(
+            SampleBatchBuilder(
+                dense: BatchDescriptor(device: "press", deviceUID: "u", group: "fast", tags: []),
+                timestamp: Timestamp(nanoseconds: 0)
+            ).finish(), encoder: encoder)
         let origin = Origin(.device, clientID: "press")
         let message = Message(
             topic: try Topic("d/x"), payload: .samples(typed), receivedAt: Timestamp(nanoseconds: 0), origin: origin)
