@@ -51,7 +51,7 @@ export default {
     figures: "Headline numbers", devices: "Devices connected", allConnected: "all connected", away: { one: "{n} not connected", other: "{n} not connected" },
     tags: "Tags", allGood: "all good", badTags: { one: "{n} bad", other: "{n} bad" }, points: "Points stored", bytesPerPoint: "{n} bytes per point",
     memory: "Memory", cpu: "{n} % of one core", uptime: "Uptime", since: "since {at}",
-    fact: { devices: "{connected} of {total} connected", bus: "{n} retained", rules: "{running} of {total} running", historian: "{size} on disk", mqtt: "{n} clients, {subscriptions} filters" },
+    fact: { devices: "{connected} of {total} connected", bus: "{n} retained", rules: "{running} of {total} running", historian: "{size} on disk", mqtt: { one: "{n} client, {subscriptions} filters", other: "{n} clients, {subscriptions} filters" } },
     problems: "Needs attention", well: "All is well", wellText: "Every device answers, every rule runs, nothing was dropped.",
     next: "Go on", nextDevices: "See live values, write a setpoint", nextTrends: "Draw a trend", nextListen: "Listen to the alarms from a shell", nextStatus: "The same from the command line",
   },

@@ -103,13 +103,13 @@ export const Tags = defineComponent({
     onBeforeUnmount(() => { abort.abort(); clearTimeout(timer); unsubscribe(); });
 
     const columns = computed(() => [
-      { key: "tag", label: t("device.tag"), width: isNarrow.value ? "38%" : properties.selected ? undefined : "26%", sort: (tag) => tag.tag, cell: (tag) => html`<span title=${tag.description ? ownHalf(tag.description) : tag.tag}><span class="strong">${tag.tag}</span>${properties.group ? null : html`<span class="faint small"> ${tag.group}</span>`}</span>` },
+      { key: "tag", label: t("device.tag"), width: isNarrow.value ? "36%" : properties.selected ? undefined : "26%", sort: (tag) => tag.tag, cell: (tag) => html`<span title=${tag.description ? ownHalf(tag.description) : tag.tag}><span class="strong">${tag.tag}</span>${properties.group ? null : html`<span class="faint small"> ${tag.group}</span>`}</span>` },
       { key: "value", label: t("device.value"), width: isNarrow.value ? "auto" : "190px", right: true, sort: (tag) => tag.cell.value, cell: (tag) => html`<${Value} tag=${tag} cell=${tag.cell} />` },
       { key: "quality", label: t("device.quality"), width: "170px", narrow: false, sort: (tag) => tag.cell.quality ?? "", cell: (tag) => html`<${Quality} cell=${tag.cell} />` },
       { key: "time", label: t("device.time"), width: "124px", narrow: false, cell: (tag) => html`<${Time} cell=${tag.cell} />` },
       { key: "type", label: t("device.type"), width: "92px", narrow: false, wide: true, sort: (tag) => tag.type, cell: (tag) => html`<span class="faint small">${tag.type}</span>` },
       { key: "address", label: t("device.address"), narrow: false, wide: true, sort: (tag) => tag.address, cell: (tag) => html`<span class="mono small faint">${tag.address}</span>` },
-      { key: "actions", label: "", width: isNarrow.value ? "76px" : "104px", right: true, cell: (tag) => (canWrite(tag)
+      { key: "actions", label: "", width: isNarrow.value ? "92px" : "104px", right: true, cell: (tag) => (canWrite(tag)
         ? html`<button class="button small" type="button" data-test=${`write-${tag.group}/${tag.tag}`} @click=${() => emit("write", tag)}>${t("device.write")}</button>` : null) },
     ].filter((column) => !(column.wide && properties.selected)));
 

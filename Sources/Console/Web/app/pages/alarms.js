@@ -61,7 +61,7 @@ export default defineComponent({
       { key: "severity", label: isNarrow.value ? "" : t("alarms.severity"), width: "130px", narrowWidth: "38px", sort: (alarm) => severities[alarm.severity] ?? 5,
         cell: (alarm) => html`<span class=${["severity", alarm.severity]} title=${severityText(alarm.severity)}><i></i><span class=${{ "visually-hidden": isNarrow.value }}>${severityText(alarm.severity)}</span></span>` },
       { key: "name", label: t("alarms.name"), width: "22%", sort: (alarm) => alarm.name, cell: (alarm) => html`<><span class="strong" title=${alarm.name}>${alarm.name}</span>${isNarrow.value && alarm.message ? html`<div class="small muted truncate">${alarm.message}</div>` : null}</>` },
-      { key: "state", label: t("devices.state"), width: "240px", narrowWidth: "172px", sort: (alarm) => alarm.state, cell: (alarm) => badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? "")) },
+      { key: "state", label: t("devices.state"), width: "240px", narrowWidth: "150px", sort: (alarm) => alarm.state, cell: (alarm) => badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? "")) },
       { key: "message", label: t("alarms.message"), narrow: false, cell: (alarm) => html`<span title=${alarm.message}>${alarm.message}</span>` },
       { key: "device", label: t("alarms.device"), width: "130px", narrow: false, sort: (alarm) => alarm.device, cell: (alarm) => (alarm.device ? html`<a href=${link("devices", alarm.device)}>${alarm.device}</a>` : "") },
       { key: "raisedAt", label: t("alarms.raised"), width: "130px", right: true, narrow: false, sort: (alarm) => -(alarm.raisedAt ?? 0), cell: (alarm) => html`<span class="small">${relative(alarm.raisedAt)}</span>` },
