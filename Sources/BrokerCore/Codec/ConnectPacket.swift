@@ -118,6 +118,8 @@ package struct ConnackPacket: Sendable, Hashable {
         let flags = try reader.byte("acknowledge flags")
         if flags & 0xFE != 0 { throw .malformed("reserved acknowledge flags") }  // [MQTT-3.2.2-1]
         let code = try reader.byte("reason code")
+        // The other codes are reserved. MQTT 3.1.1, 3.2.2.3
+        if version != .v5, code > 5 { throw .malformed("return code \(code)") }
         self.init(
             sessionPresent: flags & 1 != 0,
             reason: version == .v5 ? ReasonCode(rawValue: code) : ReasonCode(connectReturnCode: code))

@@ -89,7 +89,11 @@ package struct SubscribeAcknowledgePacket: Sendable, Hashable {
             try reader.expectEnd()
             return
         }
-        for byte in reader.rest() { reasons.append(ReasonCode(rawValue: byte)) }
+        for byte in reader.rest() {
+            // [MQTT-3.9.3-2] of 3.1.1
+            if version != .v5, byte > 2, byte != 0x80 { throw .malformed("return code \(byte)") }
+            reasons.append(ReasonCode(rawValue: byte))
+        }
         if reasons.isEmpty { throw .malformed("an acknowledgement without reason codes") }
     }
 
