@@ -8,6 +8,8 @@ import { question } from "../state.js";
 
 const FOCUSABLE = "a[href], button:not(:disabled), input:not(:disabled), select:not(:disabled), textarea:not(:disabled), [tabindex='0']";
 let count = 0;
+// The dialogs on screen, the one on top last.
+const open = [];
 
 export const Dialog = defineComponent({
   props: { title: String, wide: Boolean, test: String, palette: Boolean },
@@ -24,8 +26,18 @@ export const Dialog = defineComponent({
     });
     onBeforeUnmount(() => before?.isConnected && before.focus?.());
 
+    // On the document, because the focus may have been lost to the page; only the dialog on top answers.
+    const escape = (event) => {
+      if (event.key === "Escape" && open[open.length - 1] === escape) { event.preventDefault(); emit("close"); }
+    };
+    open.push(escape);
+    document.addEventListener("keydown", escape);
+    onBeforeUnmount(() => {
+      open.splice(open.indexOf(escape), 1);
+      document.removeEventListener("keydown", escape);
+    });
+
     const key = (event) => {
-      if (event.key === "Escape") { event.stopPropagation(); emit("close"); return; }
       if (event.key !== "Tab") return;
       const all = [...box.value.querySelectorAll(FOCUSABLE)].filter((element) => element.offsetParent !== null);
       const edge = event.shiftKey ? all[0] : all[all.length - 1];
