@@ -15,6 +15,7 @@ final class ConnectionHandler: ChannelInboundHandler, Transport {
     /// What the connection has left unread: a part of a packet, or packets it cannot take now.
     private var unread = ByteBuffer()
     private var isReceiving = false
+    private var isClosed = false
 
     init(shard: Shard, makeContext: @escaping (any Channel) -> ConnectionContext, onClose: @escaping () -> Void) {
         self.shard = shard
@@ -30,7 +31,7 @@ final class ConnectionHandler: ChannelInboundHandler, Transport {
     func channelActive(context: ChannelHandlerContext) { open(context) }
 
     private func open(_ context: ChannelHandlerContext) {
-        guard connection == nil else { return }
+        guard connection == nil, !isClosed else { return }
         connection = shard.accept(self, makeContext(context.channel))
     }
 
@@ -79,9 +80,10 @@ final class ConnectionHandler: ChannelInboundHandler, Transport {
     }
 
     private func closed() {
-        guard let connection else { return }
-        self.connection = nil
-        connection.transportClosed()
+        guard !isClosed else { return }
+        isClosed = true
+        connection?.transportClosed()
+        connection = nil
         onClose()
     }
 

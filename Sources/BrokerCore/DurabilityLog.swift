@@ -8,7 +8,9 @@ package enum DurableRecord: Sendable {
     case unsubscribed(clientID: String, filter: String)
     /// A message that waits for a session.
     case queued(StoredMessage, clientID: String, qos: UInt8)
-    /// A message towards a client changed its state: sent, received, finished.
+    /// A QoS 2 message towards a client got its packet identifier.
+    case sending(StoredMessage, clientID: String, packetID: UInt16)
+    /// A message towards a client changed its state: received, finished.
     case outgoing(clientID: String, packetID: UInt16, isFinished: Bool)
     /// A QoS 2 packet identifier of a client was taken or released.
     case incoming(clientID: String, packetID: UInt16, isReleased: Bool)

@@ -260,7 +260,12 @@ struct ShardTests {
             return client
         }
         let subscriber = connect("s", expiry: 100)
+        #expect(subscriber.take().isEmpty)
+        log.sync()
+        desk.settle()
+        #expect(subscriber.take().count == 1)
         subscriber.subscribe("t", SubscriptionOptions(qos: .atLeastOnce))
+        #expect(subscriber.take().isEmpty)
         log.sync()
         desk.settle()
         let publisher = connect("p", expiry: 0)
@@ -276,5 +281,14 @@ struct ShardTests {
                 .puback(AcknowledgePacket(packetID: 1)),
                 .puback(AcknowledgePacket(packetID: 2, reason: .noMatchingSubscribers)),
             ])
+        subscriber.subscribe("exact")
+        log.sync()
+        desk.settle()
+        _ = subscriber.take()
+        publisher.publish("exact", "3", qos: .exactlyOnce, id: 3)
+        #expect(subscriber.take().isEmpty)
+        log.sync()
+        desk.settle()
+        #expect(subscriber.messages().map(\.packetID) == [2])
     }
 }

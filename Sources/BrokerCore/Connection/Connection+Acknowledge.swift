@@ -6,6 +6,8 @@ struct PendingAcknowledgement {
     var reason: ReasonCode
     /// A SUBACK or UNSUBACK, ready.
     var frame: [UInt8] = []
+    /// A QoS 2 message whose packet identifier must be durable first.
+    var message: QueuedMessage?
 }
 
 extension Connection {
@@ -24,12 +26,22 @@ extension Connection {
     func logAdvanced() {
         while let first = pendingAcknowledgements.first, first.position <= shard.log.durable {
             _ = pendingAcknowledgements.popFirst()
-            if first.frame.isEmpty {
+            if let message = first.message {
+                session?.sendNow(message, packetID: first.packetID, on: self)
+            } else if first.frame.isEmpty {
                 writeAcknowledgement(first.type, first.packetID, first.reason)
             } else {
                 write(frame: first.frame)
             }
         }
+    }
+
+    /// Sends a QoS 2 message once its packet identifier is durable.
+    func send(_ queued: QueuedMessage, packetID: UInt16, afterLog position: UInt64) {
+        pendingAcknowledgements.append(
+            PendingAcknowledgement(
+                position: position, packetID: packetID, type: .publish, reason: .success, message: queued))
+        shard.awaitsLog.insert(id)
     }
 
     func writeAcknowledgement(_ type: PacketType, _ packetID: UInt16, _ reason: ReasonCode) {

@@ -129,10 +129,6 @@ extension Connection {
         session.will = pending.will
         let receiveMaximum = version == .v5 ? Int(pending.packet.properties.receiveMaximum ?? 65_535) : 65_535
         session.window = min(receiveMaximum, shard.limits.inflightMax)
-        if session.isPersistent {
-            _ = shard.log.append(
-                .sessionStarted(clientID: session.clientID, expirySeconds: session.expirySeconds))
-        }
         state = .connected
         connectedAt = shard.wallTime
         shard.counters.connected += 1

@@ -51,7 +51,7 @@ extension Connection {
     /// The filter, or nil and the reason why it is refused.
     private func check(_ entry: SubscribePacket.Entry, _ reason: inout ReasonCode) -> TopicFilter? {
         guard let filter = try? TopicFilter(entry.filter) else {
-            // 3.1.1 has no reason codes: Mosquitto closes in both versions. [MQTT-4.7.1-1]
+            // [MQTT-4.7.1-1]; the other filters of the packet are not the worse for it.
             reason = .topicFilterInvalid
             return nil
         }

@@ -53,6 +53,8 @@ package final class Exchange: Bus {
             await shard.run { shard in
                 shard.tickTask?.cancel()
                 shard.tickTask = nil
+                shard.systemTopicsTask?.cancel()
+                shard.systemTopicsTask = nil
                 for connection in shard.connections.values { connection.disconnect(.serverShuttingDown) }
             }
         }

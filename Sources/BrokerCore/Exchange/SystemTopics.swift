@@ -43,7 +43,9 @@ extension Exchange {
         let publisher = publisher(origin)
         let interval = Int64(limits.sysIntervalSeconds)
         shard.loop.execute {
-            shard.loop.scheduleRepeatedTask(initialDelay: .seconds(0), delay: .seconds(interval)) { [weak self] task in
+            shard.systemTopicsTask = shard.loop.scheduleRepeatedTask(
+                initialDelay: .seconds(0), delay: .seconds(interval)
+            ) { [weak self] task in
                 guard let self else {
                     task.cancel()
                     return

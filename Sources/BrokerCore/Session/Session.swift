@@ -114,6 +114,11 @@ final class Session {
                 publication.logPosition = shard.log.append(.queued(message, clientID: clientID, qos: flags & 3))
             }
             let id = inflight.add(message, flags: flags, subscriptionID: subscriptionID, group: group)
+            if isPersistent, flags & 3 == 2 {
+                let queued = QueuedMessage(
+                    message: message, group: group, subscriptionID: subscriptionID, flags: flags)
+                if mustWait(queued, packetID: id, on: connection) { return }
+            }
             let fits = connection.write(
                 &publication, qos: flags & 3, retain: flags & 4 != 0, packetID: id, subscriptionID: subscriptionID)
             if !fits { inflight.remove(id) }
@@ -166,8 +171,23 @@ final class Session {
             }
             let id = inflight.add(
                 queued.message, flags: queued.flags, subscriptionID: queued.subscriptionID, group: queued.group)
+            if mustWait(queued, packetID: id, on: connection) { continue }
             if !send(queued, packetID: id, on: connection) { inflight.remove(id) }
         }
+    }
+
+    /// Records the packet identifier of a QoS 2 message; true if it is sent when that is durable.
+    private func mustWait(_ queued: QueuedMessage, packetID: UInt16, on connection: Connection) -> Bool {
+        guard isPersistent, queued.flags & 3 == 2 else { return false }
+        let position = shard.log.append(.sending(queued.message, clientID: clientID, packetID: packetID))
+        if position <= shard.log.durable { return false }
+        connection.send(queued, packetID: packetID, afterLog: position)
+        return true
+    }
+
+    /// What had to wait for the log.
+    func sendNow(_ queued: QueuedMessage, packetID: UInt16, on connection: Connection) {
+        if !send(queued, packetID: packetID, on: connection) { inflight.remove(packetID) }
     }
 
     @discardableResult

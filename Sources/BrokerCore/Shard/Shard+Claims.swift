@@ -60,13 +60,20 @@ extension Shard {
     }
 
     private func settle(_ claim: Claim, _ session: Session, isPresent: Bool) {
-        if let connection = connections[claim.connectionID], connection.state == .connecting {
-            connection.establish(session, isPresent: isPresent)
-        } else {
-            disconnected(session)
+        // The end of the session that it replaces, and its own beginning, come before the CONNACK.
+        var position = sessionEndPosition
+        if let expiry = connections[claim.connectionID]?.pendingConnect?.expirySeconds, expiry > 0 {
+            position = log.append(.sessionStarted(clientID: claim.clientID, expirySeconds: expiry))
         }
-        let isHeld = sessions[claim.clientID] === session
-        post(owner(hash(claim.clientID)), .settled(clientID: claim.clientID, isHeld: isHeld))
+        whenDurable(position) { [self] in
+            if let connection = connections[claim.connectionID], connection.state == .connecting {
+                connection.establish(session, isPresent: isPresent)
+            } else {
+                disconnected(session)
+            }
+            let isHeld = sessions[claim.clientID] === session
+            post(owner(hash(claim.clientID)), .settled(clientID: claim.clientID, isHeld: isHeld))
+        }
     }
 
     /// The holder is ready: installs the session's filters here, then fetches the rest.
@@ -177,7 +184,7 @@ extension Shard {
     func end(_ session: Session, tellsOwner: Bool) {
         guard sessions[session.clientID] === session else { return }
         sessions[session.clientID] = nil
-        if session.isPersistent { _ = log.append(.sessionEnded(clientID: session.clientID)) }
+        if session.isPersistent { sessionEndPosition = log.append(.sessionEnded(clientID: session.clientID)) }
         giveBackShared(session)
         dismantle(session)
         if tellsOwner { post(owner(hash(session.clientID)), .released(clientID: session.clientID)) }

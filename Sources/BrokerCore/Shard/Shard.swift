@@ -46,6 +46,10 @@ package final class Shard: @unchecked Sendable {
     /// Answers that must not overtake what this turn sends to third shards.
     private var lateOutboxes: [ContiguousArray<ShardMessage>]
     var awaitsLog: Set<UInt64> = []
+    /// What goes on when the log has reached a position, in order.
+    private var afterLog = RingQueue<(position: UInt64, body: () -> Void)>()
+    /// Where the last end of a session stands in the log.
+    var sessionEndPosition: UInt64 = 0
     private var turnTask: @Sendable () -> Void = {}
 
     // Backpressure
@@ -57,6 +61,7 @@ package final class Shard: @unchecked Sendable {
 
     var timers = DeadlineHeap()
     var tickTask: RepeatedTask?
+    var systemTopicsTask: RepeatedTask?
     package internal(set) var counters = ShardCounters()
     /// Monotonic nanoseconds, as of the last bytes or turn.
     private(set) var now: Int64
@@ -171,7 +176,16 @@ package final class Shard: @unchecked Sendable {
         if !closing.isEmpty || !dirty.isEmpty { markTurn() }
     }
 
+    /// Goes on at once, or when the log has made `position` durable.
+    func whenDurable(_ position: UInt64, _ body: @escaping () -> Void) {
+        if afterLog.isEmpty, position <= log.durable { body() } else { afterLog.append((position, body)) }
+    }
+
     private func logAdvanced() {
+        while let first = afterLog.first, first.position <= log.durable {
+            _ = afterLog.popFirst()
+            first.body()
+        }
         let waiting = awaitsLog
         awaitsLog.removeAll()
         for id in waiting {
