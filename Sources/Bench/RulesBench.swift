@@ -1,13 +1,8 @@
 import Bus
 import Formats
 import Model
+import Node
 import Streams
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
 
 /// One figure of `bench rules` beside what it is held against.
 package struct RulesBenchFigure: Sendable {
@@ -117,11 +112,7 @@ private struct RulesBench {
         return Double(count) / elapsed
     }
 
-    private func cpuSeconds() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
+    private func cpuSeconds() -> Double { ProcessFigures.cpuSeconds() }
 
     private mutating func topic(_ press: Int) -> Topic {
         Topic(unchecked: Bytes("acme/plant1/press/press-\(press)/fast"))

@@ -6,7 +6,23 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Reproducible measurements, each figure beside the limit it is held against.",
         discussion: "Example: tundish bench broker --rounds 5",
-        subcommands: [Rules.self, Broker.self, Generate.self])
+        subcommands: [Gateway.self, Rules.self, Historian.self, Broker.self, Generate.self])
+
+    struct Gateway: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Modbus: the cost of 100,000 tags/s, the most per core, writes under polling.",
+            discussion: "Example: tundish bench gateway --seconds 10")
+        @Option(help: "Seconds of each measurement.") var seconds = 10
+
+        func run() async throws { try await reporting { _ = try await runGatewayBench(["--seconds", "\(seconds)"]) } }
+    }
+
+    struct Historian: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Points in, bytes per point, a day of one tag out.", discussion: "Example: tundish bench historian")
+
+        func run() async throws { try await reporting { _ = try await runHistorianBench() } }
+    }
 
     struct Rules: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

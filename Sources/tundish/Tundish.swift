@@ -13,7 +13,7 @@ struct Tundish: AsyncParsableCommand {
         version: NodeVersion.text,
         subcommands: [
             Serve.self, Demo.self, Check.self, Plan.self, Apply.self, Get.self, Delete.self, History.self,
-            Rollback.self, Read.self, Write.self, Query.self, RuleCommand.self,
+            Rollback.self, Read.self, Write.self, Query.self, Publish.self, Subscribe.self, RuleCommand.self,
             Simulate.self, BenchCommand.self,
         ])
 
