@@ -40,7 +40,8 @@ package func runGatewayBench(
         figures += new
     }
     tell(try await steadyRate(options))
-    tell(try await flatOut(options))
+    tell(try await flatOut(options, inFlight: 16))
+    tell(try await flatOut(options, inFlight: 1))
     tell(try await writeUnderPolling(options))
     return figures
 }
@@ -109,30 +110,31 @@ private func steadyRate(_ options: GatewayBenchOptions) async throws -> [Gateway
     }
 }
 
-/// As fast as it goes, counted as good tags decoded from answers.
-private func flatOut(_ options: GatewayBenchOptions) async throws -> [GatewayBenchFigure] {
+/// As fast as it goes, counted as good tags decoded from answers that also found their place in the historian.
+private func flatOut(_ options: GatewayBenchOptions, inFlight: Int64) async throws -> [GatewayBenchFigure] {
     let rig = try await GatewayBenchRig(options, devices: 4, tags: 10_000)
     do {
-        try await rig.run(interval: .milliseconds(1), inFlight: 16)
+        try await rig.run(interval: .milliseconds(1), inFlight: inFlight)
         try await rig.waitForCycles(2)
         let (before, start) = (ProcessFigures.cpuSeconds(), ContinuousClock.now)
-        let tags = rig.received.count
-        let refused = rig.refused
+        let (tags, refused) = (rig.received.count, rig.refused)
         try await Task.sleep(for: .seconds(options.seconds))
         let cpu = ProcessFigures.cpuSeconds() - before
         let seconds = (ContinuousClock.now - start).seconds
         let read = Double(rig.received.count - tags)
-        let lost = Double(rig.refused - refused)
+        let kept = read - Double(rig.refused - refused)
         await rig.end()
+        let depth = inFlight == 1 ? "one request" : "\(inFlight) requests"
         return [
             GatewayBenchFigure(
-                name: "flat out, per second of processor time", value: read / cpu, limit: 1_000_000, isLeast: true,
-                unit: "tags/s per core"),
+                name: "flat out, 4 devices, \(depth) outstanding at each, per second of processor time", value: kept / cpu,
+                limit: 1_000_000, isLeast: true, unit: "tags/s per core"),
             GatewayBenchFigure(
-                name: "  by the clock, on \(rounded(cpu / seconds)) cores", value: read / seconds, limit: 0, isLeast: true,
+                name: "  by the clock, on \(rounded(cpu / seconds)) cores", value: kept / seconds, limit: 0, isLeast: true,
                 unit: "tags/s"),
             GatewayBenchFigure(
-                name: "  refused by the historian", value: lost / max(read, 1) * 100, limit: 0, isLeast: false, unit: "%"),
+                name: "  read besides, but refused by the historian (not counted above)",
+                value: (read - kept) / max(read, 1) * 100, limit: 100, isLeast: false, unit: "%"),
         ]
     } catch {
         await rig.end()

@@ -1,3 +1,4 @@
+import DriverKit
 package import Model
 
 /// A device as a person configures it: the spec of a `Device` resource with the resource's identity.
@@ -136,6 +137,11 @@ package struct TagConfiguration: Sendable, Hashable {
             name: name, type: scaling.map { _ in Scaling.scaledType(of: type) } ?? type, access: access, unit: unit,
             ucum: ucum, description: description)
     }
+}
+
+extension TagConfiguration {
+    /// What the driver sees.
+    var spec: TagSpec { TagSpec(tag: tag, address: address, wireType: type) }
 }
 
 // MARK: from a document

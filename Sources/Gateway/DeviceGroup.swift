@@ -8,7 +8,11 @@ import NIOCore
 /// device's event loop.
 final class DeviceGroup {
     private(set) var configuration: GroupConfiguration
+    /// The tags that are read, in the order of the descriptor.
+    let readable: [TagConfiguration]
     let specs: [TagSpec]
+    /// Tags that can only be written; no batch has them.
+    let writeOnly: [TagConfiguration]
     let descriptor: BatchDescriptor
     let plan: any ReadPlan
     let topic: Topic
@@ -39,8 +43,10 @@ final class DeviceGroup {
         statusDomain: StatusDomain
     ) throws(Problem) {
         self.configuration = configuration
-        let tags = configuration.tags.map(\.tag)
-        specs = zip(configuration.tags, tags).map { TagSpec(tag: $1, address: $0.address, wireType: $0.type) }
+        readable = configuration.tags.filter(\.access.isReadable)
+        writeOnly = configuration.tags.filter { !$0.access.isReadable }
+        specs = readable.map(\.spec)
+        let tags = specs.map(\.tag)
         descriptor = BatchDescriptor(
             device: device.name, deviceUID: device.uid, group: configuration.name, tags: tags, revision: revision,
             statusDomain: statusDomain, isRecorded: configuration.isRecorded)
@@ -54,14 +60,20 @@ final class DeviceGroup {
         }
         encoder = try makeEncoder(
             format: configuration.format, dialect: configuration.dialect, descriptor: descriptor)
-        scaler = GroupScaler(configuration.tags)
+        scaler = GroupScaler(readable)
         plan = driver.plan(specs, descriptor)
         if case .change(let heartbeat) = configuration.report {
-            filter = ReportFilter(configuration.tags, heartbeat: heartbeat)
+            filter = ReportFilter(readable, heartbeat: heartbeat)
         }
     }
 
     var intervalNanoseconds: Int64 { max(configuration.interval.nanoseconds, 1_000_000) }
+
+    /// A tag by its name, whether it is read or not.
+    func tag(named name: String) -> TagConfiguration? {
+        if let index = descriptor.index(of: name) { return readable[index] }
+        return writeOnly.first { $0.name == name }
+    }
 
     func setInterval(_ interval: Duration) { configuration.interval = interval }
 
@@ -116,22 +128,10 @@ final class DeviceGroup {
         return builder.finish()
     }
 
-    func reading(_ tag: Int) -> TagReading {
-        let batch = latest
-        let row = batch?.row(ofTag: tag)
-        let quality = row.flatMap { batch?.quality($0) } ?? .badWaitingForInitialData
-        let value: Value? = quality.isBad ? nil : row.flatMap { batch?.value($0) }
-        return TagReading(
-            device: descriptor.device, group: descriptor.group, tag: descriptor.tags[tag],
-            address: configuration.tags[tag].address, value: value, quality: quality,
-            error: quality.isGood ? nil : quality.name(in: descriptor.statusDomain),
-            timestamp: row.flatMap { batch?.time($0) } ?? Timestamp(nanoseconds: 0))
-    }
-
     var diagnostics: GroupDiagnostics {
         GroupDiagnostics(
             name: configuration.name, topic: topic.string, intervalMilliseconds: Double(intervalNanoseconds) / 1e6,
-            tags: descriptor.tags.count, good: good, bad: bad, cycles: cycles, skipped: skipped,
+            tags: configuration.tags.count, good: good, bad: bad, cycles: cycles, skipped: skipped,
             lastCycleAt: lastCycleAt, lastCycleMilliseconds: Double(lastCycleNanoseconds) / 1e6,
             requestsPerCycle: plan.requestCount)
     }

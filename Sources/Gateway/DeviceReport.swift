@@ -5,9 +5,25 @@ import Model
 struct GroupView: Sendable {
     let descriptor: BatchDescriptor
     let addresses: [String]
+    let writeOnly: [TagConfiguration]
     let latest: SampleBatch?
 
+    init(_ group: DeviceGroup) {
+        descriptor = group.descriptor
+        addresses = group.specs.map(\.address)
+        writeOnly = group.writeOnly
+        latest = group.latest
+    }
+
+    /// Of all tags, those that are only written at the end.
+    var tagCount: Int { descriptor.tags.count + writeOnly.count }
+
+    func name(_ tag: Int) -> String {
+        tag < descriptor.tags.count ? descriptor.tags[tag].name : writeOnly[tag - descriptor.tags.count].name
+    }
+
     func reading(_ tag: Int) -> TagReading {
+        guard tag < descriptor.tags.count else { return written(writeOnly[tag - descriptor.tags.count]) }
         let row = latest?.row(ofTag: tag)
         let quality = row.flatMap { latest?.quality($0) } ?? .badWaitingForInitialData
         return TagReading(
@@ -16,26 +32,27 @@ struct GroupView: Sendable {
             error: quality.isGood ? nil : quality.name(in: descriptor.statusDomain),
             timestamp: row.flatMap { latest?.time($0) } ?? Timestamp(nanoseconds: 0))
     }
+
+    private func written(_ tag: TagConfiguration) -> TagReading {
+        TagReading(
+            device: descriptor.device, group: descriptor.group, tag: tag.tag, address: tag.address, value: nil,
+            quality: .badNotReadable, error: Quality.badNotReadable.name(), timestamp: Timestamp(nanoseconds: 0))
+    }
 }
 
 /// What a device tells about itself.
 extension DeviceRunner {
     var views: [GroupView] {
-        groups.map {
-            GroupView(
-                descriptor: $0.descriptor, addresses: $0.specs.map(\.address), latest: $0.latest)
-        }
+        groups.map { GroupView($0) }
     }
 
     var latestBatches: [SampleBatch] { groups.compactMap(\.latest) }
 
     func latest(group name: String, tag: String) -> TagReading? {
-        guard let group = groups.first(where: { $0.configuration.name == name }),
-            let index = group.descriptor.index(of: tag)
-        else { return nil }
-        return GroupView(
-            descriptor: group.descriptor, addresses: group.specs.map(\.address), latest: group.latest
-        ).reading(index)
+        guard let group = groups.first(where: { $0.configuration.name == name }) else { return nil }
+        let view = GroupView(group)
+        if let index = group.descriptor.index(of: tag) { return view.reading(index) }
+        return (group.descriptor.tags.count..<view.tagCount).first { view.name($0) == tag }.map { view.reading($0) }
     }
 
     var diagnostics: DeviceDiagnostics {
@@ -67,7 +84,7 @@ extension DeviceRunner {
         case .connecting, .disconnected, .failed, .stopped: sum.disconnected += 1
         }
         for group in groups {
-            sum.tags += group.descriptor.tags.count
+            sum.tags += group.configuration.tags.count
             sum.tagsGood += group.good
             sum.tagsBad += group.bad
             sum.samples &+= group.samples

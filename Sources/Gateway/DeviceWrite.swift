@@ -51,15 +51,14 @@ extension DeviceRunner {
     /// Reads one tag from the device now.
     func read(group name: String, tag: String) async throws(Problem) -> TagReading {
         guard let group = groups.first(where: { $0.configuration.name == name }) else { throw groupUnknown(name) }
-        guard let index = group.descriptor.index(of: tag) else { throw tagUnknown(tag, group) }
-        let configuration = group.configuration.tags[index]
+        guard let configuration = group.tag(named: tag) else { throw tagUnknown(tag, group) }
         guard configuration.access.isReadable else {
             throw Problem(
                 "tag.not_readable",
                 "device \"\(self.configuration.name)\", tag \"\(tag)\": it can only be written", ["tag": tag])
         }
         guard let driver, connection == .connected else { throw qualityProblem(absence, group) }
-        let spec = group.specs[index]
+        let spec = configuration.spec
         let descriptor = BatchDescriptor(
             device: group.descriptor.device, deviceUID: group.descriptor.deviceUID, group: name, tags: [spec.tag],
             statusDomain: group.descriptor.statusDomain, isRecorded: false)
@@ -87,23 +86,22 @@ extension DeviceRunner {
 
     /// The value as the device takes it: scaled back, converted without loss, in range.
     private func prepare(_ item: WriteItem, in group: DeviceGroup) throws(Problem) -> TagWrite {
-        guard let index = group.descriptor.index(of: item.tag) else { throw tagUnknown(item.tag, group) }
-        let tag = group.configuration.tags[index]
+        guard let tag = group.tag(named: item.tag) else { throw tagUnknown(item.tag, group) }
         let place = "device \"\(configuration.name)\", tag \"\(tag.name)\""
         guard tag.access.isWritable else {
             throw Problem(
                 "tag.not_writable", "\(place): its access is read; allowed is write or read-write", ["tag": tag.name])
         }
-        if let problem = group.plan.problems[index] { throw named(problem) }
+        if let problem = driver?.validate(tag.spec) { throw named(problem) }
         do throws(ConversionFailure) {
             guard let scaling = tag.scaling else {
-                return TagWrite(group.specs[index], try item.value.converted(to: tag.type))
+                return TagWrite(tag.spec, try item.value.converted(to: tag.type))
             }
             guard let number = item.value.double else { throw .wrongKind(expected: tag.type) }
             let raw = scaling.invert(number)
             guard raw.isFinite else { throw .outOfRange(expected: tag.type) }
             let wire: Value = .float64(tag.type.scalar.isInteger ? raw.rounded() : raw)
-            return TagWrite(group.specs[index], try wire.converted(to: tag.type))
+            return TagWrite(tag.spec, try wire.converted(to: tag.type))
         } catch {
             throw conversionProblem(error, item, tag, place)
         }
@@ -138,8 +136,7 @@ extension DeviceRunner {
 
     /// What reading would bring now.
     private func confirmed(_ write: TagWrite, in group: DeviceGroup) -> Value {
-        guard let index = group.descriptor.index(of: write.spec.tag.name),
-            let scaling = group.configuration.tags[index].scaling, let raw = write.value.double
+        guard let scaling = group.tag(named: write.spec.tag.name)?.scaling, let raw = write.value.double
         else { return write.value }
         let value = scaling.apply(raw)
         return write.spec.tag.type.scalar == .float32 ? .float32(Float(value)) : .float64(value)

@@ -147,8 +147,8 @@ package actor Gateway: MetricSource {
         for name in deviceNames where device == nil || device == name {
             for view in await devices[name]?.views ?? [] where group == nil || group == view.descriptor.group {
                 let prefix = "\(name)/\(view.descriptor.group)/"
-                for (index, tag) in view.descriptor.tags.enumerated() {
-                    if let wanted, !wanted.isEmpty, !(prefix + tag.name).lowercased().contains(wanted) { continue }
+                for index in 0..<view.tagCount {
+                    if let wanted, !wanted.isEmpty, !(prefix + view.name(index)).lowercased().contains(wanted) { continue }
                     if total >= offset, items.count < limit { items.append(view.reading(index)) }
                     total += 1
                 }

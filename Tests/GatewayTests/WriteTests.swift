@@ -130,4 +130,23 @@ import Testing
         #expect(await f.gateway.tags(limit: 1, offset: 1).items.map(\.tag.name) == ["b"])
         await f.end()
     }
+
+    @Test("a tag that can only be written is in no batch, is no error, and can be written")
+    func writeOnly() async throws {
+        let f = Fixture()
+        try await running(
+            f,
+            [
+                TagConfiguration(name: "a", address: "a", type: ValueType(.float64)),
+                TagConfiguration(name: "reset", address: "b", type: ValueType(.bool), access: .write),
+            ])
+        #expect(f.bus.batches("tundish/press/fast").first?.count == 1)
+        #expect(await f.gateway.status(device: "press")?.state == .connected)
+        let results = await f.gateway.write(device: "press", group: "fast", values: [WriteItem("reset", .bool(true))])
+        #expect(results.first?.value == .bool(true))
+        #expect(await f.gateway.tags().items.map(\.tag.name) == ["a", "reset"])
+        #expect(await f.gateway.latest(device: "press", group: "fast", tag: "reset")?.quality == .badNotReadable)
+        await #expect(throws: Problem.self) { try await f.gateway.read(device: "press", group: "fast", tag: "reset") }
+        await f.end()
+    }
 }
