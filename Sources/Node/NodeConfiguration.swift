@@ -1,3 +1,8 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 package import Logging
 package import Model
 import Resources
@@ -81,7 +86,7 @@ package struct NodeConfiguration: Sendable {
             help: "Files or folders with resources, applied at start.", chinese: "启动时应用的资源文件或目录。"),
     ])
 
-    /// Reads the file if one is named, or `tundish.yaml` if it is there; then variables; then the command line.
+    /// The file, if one is named; variables win over it, the command line over both.
     package static func load(_ overrides: NodeOverrides) throws(Problem) -> NodeConfiguration {
         var settings = ConfigValue.object([])
         let file = overrides.configFile ?? environment("TUNDISH_CONFIG")
@@ -125,4 +130,11 @@ package struct NodeConfiguration: Sendable {
             },
             resources: resources)
     }
+}
+
+/// A variable of the environment; nil if it is absent or empty.
+func environment(_ name: String) -> String? {
+    guard let value = getenv(name) else { return nil }
+    let text = String(cString: value)
+    return text.isEmpty ? nil : text
 }

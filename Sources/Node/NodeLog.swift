@@ -53,7 +53,7 @@ package struct NodeLogHandler: LogHandler {
         line += "\n"
         line.withUTF8 { bytes in
             // Nothing can be said about a log that cannot be written.
-            _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+            _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count)
         }
     }
 

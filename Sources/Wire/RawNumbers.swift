@@ -16,9 +16,4 @@ extension UnsafeMutableRawPointer {
     package func storeBig<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: T.self)
     }
-
-    @inlinable
-    package func storeLittle<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
-        storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
-    }
 }

@@ -46,6 +46,6 @@ struct BenchCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "The load generator of bench broker.", shouldDisplay: false)
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
-        func run() async throws { try await reporting { try benchGenerate(arguments) } }
+        func run() async throws { try reporting { try benchGenerate(arguments) } }
     }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Node
 
-/// What `serve` and `demo` have in common; flags win over the file, the file over environment variables' defaults.
+/// What `serve` and `demo` have in common; flags win over `TUNDISH_...` variables, those over the file.
 struct ServeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where everything durable lives.", valueName: "D"))
     var dataDir: String?

@@ -7,7 +7,7 @@
 /// Where a verb prints: results to standard output, complaints to standard error.
 package struct CommandOutput: Sendable {
     package static let standard = CommandOutput(
-        line: { write($0, to: STDOUT_FILENO) }, error: { write($0, to: STDERR_FILENO) })
+        line: { print($0, to: STDOUT_FILENO) }, error: { print($0, to: STDERR_FILENO) })
 
     package let line: @Sendable (String) -> Void
     package let error: @Sendable (String) -> Void
@@ -17,12 +17,12 @@ package struct CommandOutput: Sendable {
         self.error = error
     }
 
-    private static func write(_ text: String, to descriptor: Int32) {
+    private static func print(_ text: String, to descriptor: Int32) {
         var text = text + "\n"
         text.withUTF8 { bytes in
             var offset = 0
             while offset < bytes.count {
-                let count = Glibc.write(descriptor, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
+                let count = write(descriptor, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
                 if count < 0, errno == EINTR { continue }
                 // Nobody reads any more: there is nobody left to tell.
                 guard count > 0 else { return }

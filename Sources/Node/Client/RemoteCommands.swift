@@ -1,8 +1,3 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
 import Formats
 import Journal
 package import Model
@@ -220,53 +215,4 @@ package struct HistoryRequest: Sendable {
             "limit": limit.map { .integer(Int64($0)) },
         ])
     }
-}
-
-func environment(_ name: String) -> String? {
-    guard let value = getenv(name) else { return nil }
-    let text = String(cString: value)
-    return text.isEmpty ? nil : text
-}
-
-/// A text file, or standard input for `-`; at most 64 MiB.
-func readTextFile(_ path: String) throws(Problem) -> String {
-    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-        throw Problem("file.unreadable", "\(path): \(errnoText(errno))", ["file": path])
-    }
-    defer { if descriptor != STDIN_FILENO { close(descriptor) } }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-        let count = Glibc.read(descriptor, &buffer, buffer.count)
-        if count < 0, errno == EINTR { continue }
-        guard count >= 0 else {
-            throw Problem("file.unreadable", "\(path): \(errnoText(errno))", ["file": path])
-        }
-        if count == 0 { break }
-        bytes.append(contentsOf: buffer[..<count])
-        if bytes.count > 64 << 20 {
-            throw Problem("file.too_large", "\(path): larger than 64 MiB", ["file": path])
-        }
-    }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw Problem("file.not_utf8", "\(path): is not UTF-8 text", ["file": path])
-    }
-    return text
-}
-
-/// For paths and query strings: everything but unreserved characters as %XX. RFC 3986, 2.3.
-func percentEncoded(_ text: String) -> String {
-    var result = ""
-    for byte in text.utf8 {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
-            result.unicodeScalars.append(UnicodeScalar(byte))
-        default:
-            let digits = String(byte, radix: 16, uppercase: true)
-            result += "%" + (digits.count == 1 ? "0" : "") + digits
-        }
-    }
-    return result
 }

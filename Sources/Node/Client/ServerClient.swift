@@ -133,3 +133,19 @@ package struct ServerClient: Sendable {
         return "\(error)"
     }
 }
+
+/// For paths and query strings: everything but unreserved characters as %XX. RFC 3986, 2.3.
+func percentEncoded(_ text: String) -> String {
+    var result = ""
+    for byte in text.utf8 {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+            result.unicodeScalars.append(UnicodeScalar(byte))
+        default:
+            let digits = String(byte, radix: 16, uppercase: true)
+            result += "%" + (digits.count == 1 ? "0" : "") + digits
+        }
+    }
+    return result
+}

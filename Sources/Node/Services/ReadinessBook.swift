@@ -13,7 +13,6 @@ final class ReadinessBook: Sendable {
     }
 
     func isThere(_ part: String) { reasons.withLock { $0[part] = nil } }
-    func isMissing(_ part: String, _ problem: Problem) { reasons.withLock { $0[part] = problem } }
 
     var missing: [Problem] { reasons.withLock { reasons in reasons.sorted { $0.key < $1.key }.map(\.value) } }
 }
