@@ -24,7 +24,7 @@ test: unit integration
 unit:
 	@scripts/bootstrap test
 	swift build --build-tests
-	swift test --skip-build
+	swift test --skip-build --no-parallel
 
 integration:
 	@scripts/bootstrap test

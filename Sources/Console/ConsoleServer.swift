@@ -68,9 +68,10 @@ package actor ConsoleServer {
             },
             acceptSocket: { channel, head in try LiveSocket.attach(to: channel, head: head, hub: hub) })
         let (bound, announce) = AsyncStream<Int>.makeStream(bufferingPolicy: .bufferingOldest(1))
-        // The library logs every start; the node says where the console is, once.
+        // The library logs every start, and every connection that a stop cuts off as an error; the node says where the
+        // console is, once.
         var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .warning)
+        quiet.logLevel = .critical
         let configuration = ServerConfiguration(
             address: .hostname(options.host, port: options.port),
             availableConnectionsDelegate: MaximumAvailableConnections(options.connectionsMax, logger: quiet))

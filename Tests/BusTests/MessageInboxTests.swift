@@ -8,7 +8,8 @@ import Testing
         let topic = try Topic("t")
         return range.map {
             Message(
-                topic: topic, payload: .bytes(Bytes("\($0)")), receivedAt: Timestamp(nanoseconds: Int64($0)), origin: origin)
+                topic: topic, payload: .bytes(Bytes("\($0)")), receivedAt: Timestamp(nanoseconds: Int64($0)),
+                origin: origin)
         }
     }
 

@@ -84,7 +84,7 @@ import Testing
     @Test("an answer that comes after its time-out is dropped without harm")
     func lateAnswer() async throws {
         try await run { device, host in
-            device.setDelay(.milliseconds(250))
+            device.setDelay(.milliseconds(650))
             #expect(await host.read([word(1)]).quality(0) == .badTimeout)
             device.setDelay(.zero)
             let deadline = ContinuousClock.now + .seconds(5)

@@ -148,7 +148,7 @@ final class TestDevice: DriverPeer {
 
     var settings: ConfigValue {
         .object([
-            "host": .string("127.0.0.1"), "port": .integer(Int64(port)), "timeout": .duration(150_000_000),
+            "host": .string("127.0.0.1"), "port": .integer(Int64(port)), "timeout": .duration(400_000_000),
         ])
     }
 

@@ -2,14 +2,16 @@ import Model
 import Testing
 
 @Suite struct TimestampTests {
-    @Test("prints RFC 3339 with the fewest fraction digits that lose nothing", arguments: [
-        (0, "1970-01-01T00:00:00Z"),
-        (1_767_225_600_000_000_000, "2026-01-01T00:00:00Z"),
-        (1_709_164_800_000_000_000, "2024-02-29T00:00:00Z"),
-        (-1, "1969-12-31T23:59:59.999999999Z"),
-        (1_500_000_000, "1970-01-01T00:00:01.500Z"),
-        (1_000_001_000, "1970-01-01T00:00:01.000001Z"),
-    ] as [(Int64, String)])
+    @Test(
+        "prints RFC 3339 with the fewest fraction digits that lose nothing",
+        arguments: [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_767_225_600_000_000_000, "2026-01-01T00:00:00Z"),
+            (1_709_164_800_000_000_000, "2024-02-29T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59.999999999Z"),
+            (1_500_000_000, "1970-01-01T00:00:01.500Z"),
+            (1_000_001_000, "1970-01-01T00:00:01.000001Z"),
+        ] as [(Int64, String)])
     func prints(nanoseconds: Int64, text: String) {
         #expect(Timestamp(nanoseconds: nanoseconds).description == text)
         #expect(Timestamp(rfc3339: text)?.nanoseconds == nanoseconds)
@@ -22,10 +24,12 @@ import Testing
         #expect(Timestamp(rfc3339: "2026-01-01T00:00:00")?.milliseconds == 1_767_225_600_000)
     }
 
-    @Test("refuses what is not a time", arguments: [
-        "", "2026", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00.Z",
-        "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z", "2026-01-01T00:00:00+99:00",
-    ])
+    @Test(
+        "refuses what is not a time",
+        arguments: [
+            "", "2026", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00Zx", "9999-01-01T00:00:00Z", "2026-01-01T00:00:00+99:00",
+        ])
     func refuses(text: String) { #expect(Timestamp(rfc3339: text) == nil) }
 
     @Test("dates survive the way there and back over four centuries")

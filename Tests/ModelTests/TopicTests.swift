@@ -2,17 +2,19 @@ import Model
 import Testing
 
 @Suite struct TopicTests {
-    @Test("filters match as MQTT 5.0, 4.7 says", arguments: [
-        ("sport/tennis/player1/#", "sport/tennis/player1", true),
-        ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
-        ("sport/tennis/player1/#", "sport/tennis/player12", false),
-        ("#", "a", true), ("#", "$SYS/x", false), ("+/x", "$SYS/x", false), ("$SYS/#", "$SYS/x", true),
-        ("sport/+", "sport", false), ("sport/+", "sport/", true), ("+", "/finance", false),
-        ("+/+", "/finance", true), ("/+", "/finance", true), ("a/+/c", "a/b/c", true), ("a/+/c", "a/b/d", false),
-        ("a/b", "a/b", true), ("a/b", "a/b/", false), ("a/b/", "a/b", false), ("a//b", "a//b", true),
-        ("a/+/b", "a//b", true), ("a/#", "a/", true), ("ab", "abc", false), ("abc", "ab", false),
-        ("+/#", "a", true), ("a/+/#", "a", false), ("a/+/#", "a/b", true),
-    ] as [(String, String, Bool)])
+    @Test(
+        "filters match as MQTT 5.0, 4.7 says",
+        arguments: [
+            ("sport/tennis/player1/#", "sport/tennis/player1", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
+            ("sport/tennis/player1/#", "sport/tennis/player12", false),
+            ("#", "a", true), ("#", "$SYS/x", false), ("+/x", "$SYS/x", false), ("$SYS/#", "$SYS/x", true),
+            ("sport/+", "sport", false), ("sport/+", "sport/", true), ("+", "/finance", false),
+            ("+/+", "/finance", true), ("/+", "/finance", true), ("a/+/c", "a/b/c", true), ("a/+/c", "a/b/d", false),
+            ("a/b", "a/b", true), ("a/b", "a/b/", false), ("a/b/", "a/b", false), ("a//b", "a//b", true),
+            ("a/+/b", "a//b", true), ("a/#", "a/", true), ("ab", "abc", false), ("abc", "ab", false),
+            ("+/#", "a", true), ("a/+/#", "a", false), ("a/+/#", "a/b", true),
+        ] as [(String, String, Bool)])
     func matching(filter: String, topic: String, expected: Bool) throws {
         #expect(try TopicFilter(filter).matches(Topic(topic)) == expected)
     }
@@ -21,7 +23,9 @@ import Testing
     func agreesWithNaive() throws {
         var random = SplitMix64(seed: 7)
         func levels(_ alphabet: [String]) -> [String] {
-            (0..<Int.random(in: 1...4, using: &random)).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }
+            (0..<Int.random(in: 1...4, using: &random)).map { _ in
+                alphabet[Int.random(in: 0..<alphabet.count, using: &random)]
+            }
         }
         func naive(_ filter: ArraySlice<String>, _ topic: ArraySlice<String>) -> Bool {
             guard let first = filter.first else { return topic.isEmpty }
@@ -42,14 +46,16 @@ import Testing
         }
     }
 
-    @Test("says what is wrong and at which column", arguments: [
-        ("", "topic \"\", column 1: must not be empty"),
-        ("a/#/b", "topic \"a/#/b\", column 3: \"#\" must be the last level"),
-        ("a+", "topic \"a+\", column 2: a wildcard must be a whole level"),
-        ("$share/g", "topic \"$share/g\", column 9: expected \"/\" and a filter after the share name"),
-        ("$share//x", "topic \"$share//x\", column 8: the share name must not be empty"),
-        ("$share/g/x/#/y", "topic \"$share/g/x/#/y\", column 12: \"#\" must be the last level"),
-    ])
+    @Test(
+        "says what is wrong and at which column",
+        arguments: [
+            ("", "topic \"\", column 1: must not be empty"),
+            ("a/#/b", "topic \"a/#/b\", column 3: \"#\" must be the last level"),
+            ("a+", "topic \"a+\", column 2: a wildcard must be a whole level"),
+            ("$share/g", "topic \"$share/g\", column 9: expected \"/\" and a filter after the share name"),
+            ("$share//x", "topic \"$share//x\", column 8: the share name must not be empty"),
+            ("$share/g/x/#/y", "topic \"$share/g/x/#/y\", column 12: \"#\" must be the last level"),
+        ])
     func badFilters(text: String, message: String) {
         #expect {
             try TopicFilter(text)

@@ -5,9 +5,11 @@ import Testing
     @Test("types read back from their names", arguments: ["bool", "uint16", "float32[8]", "timestamp", "string"])
     func typeNames(text: String) { #expect(ValueType(text)?.description == text) }
 
-    @Test("refuses unknown types, empty arrays and arrays of text", arguments: [
-        "", "float", "int128", "float32[0]", "float32[", "string[3]", "float32[99999999]", "float32[x]",
-    ])
+    @Test(
+        "refuses unknown types, empty arrays and arrays of text",
+        arguments: [
+            "", "float", "int128", "float32[0]", "float32[", "string[3]", "float32[99999999]", "float32[x]",
+        ])
     func badTypes(text: String) { #expect(ValueType(text) == nil) }
 
     @Test("integers convert only when they fit")

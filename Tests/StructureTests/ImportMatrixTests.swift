@@ -64,14 +64,17 @@ private func sourceFiles() throws -> [SourceFile] {
         for line in text.split(separator: "\n") {
             let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
             guard let index = words.firstIndex(of: "import"), index + 1 < words.count,
-                words[..<index].allSatisfy({ $0.hasPrefix("@") || ["package", "public", "internal", "private"].contains($0) })
+                words[..<index].allSatisfy({
+                    $0.hasPrefix("@") || ["package", "public", "internal", "private"].contains($0)
+                })
             else { continue }
             let kinds: Set<Substring> = ["struct", "class", "enum", "func", "protocol", "let", "var", "typealias"]
             let name = kinds.contains(words[index + 1]) && index + 2 < words.count ? words[index + 2] : words[index + 1]
             imports.insert(String(name.split(separator: ".")[0]))
         }
         return SourceFile(
-            path: path, target: target, imports: imports, lines: text.split(separator: "\n", omittingEmptySubsequences: false).count)
+            path: path, target: target, imports: imports,
+            lines: text.split(separator: "\n", omittingEmptySubsequences: false).count)
     }
 }
 

@@ -219,7 +219,7 @@ private struct Suite {
     private func writeGoesAhead() async throws {
         try await host.connect()
         guard let tag = peer.writable.first else { return }
-        peer.setDelay(.milliseconds(10))
+        peer.setDelay(.milliseconds(40))
         let requests = await host.requestCount(peer.long)
         try require(requests >= 10, "the long read takes only \(requests) requests")
         let host = host
