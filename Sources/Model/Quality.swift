@@ -129,6 +129,7 @@ extension Quality {
             (.badResourceUnavailable, "device.busy", "the device is busy"),
         ]
         return Dictionary(
-            table.map { ($0.0.rawValue, StatusName(code: $0.1, message: $0.2)) }, uniquingKeysWith: { first, _ in first })
+            table.map { ($0.0.rawValue, StatusName(code: $0.1, message: $0.2)) },
+            uniquingKeysWith: { first, _ in first })
     }()
 }

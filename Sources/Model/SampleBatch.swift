@@ -166,7 +166,8 @@ package final class SampleBatchBuilder {
     @usableFromInline var blob: [UInt8] = []
 
     /// `missing` is the quality of dense rows that nobody sets.
-    package init(dense descriptor: BatchDescriptor, timestamp: Timestamp, missing: Quality = .badWaitingForInitialData) {
+    package init(dense descriptor: BatchDescriptor, timestamp: Timestamp, missing: Quality = .badWaitingForInitialData)
+    {
         self.descriptor = descriptor
         self.timestamp = timestamp
         isDense = true
@@ -220,7 +221,9 @@ package final class SampleBatchBuilder {
             bytes.reserveCapacity(values.count * 8)
             for value in values {
                 let slot = value.slot ?? 0
-                for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: slot >> shift)) }
+                for shift in stride(from: UInt64(0), to: 64, by: 8) {
+                    bytes.append(UInt8(truncatingIfNeeded: slot >> shift))
+                }
             }
             set(tag: tag, bytes: bytes, quality: quality)
         default: set(tag: tag, slot: value.slot ?? 0, quality: quality)

@@ -64,7 +64,8 @@ package struct TopicFilter: Hashable, Sendable {
         }
         let rest = text.dropFirst("$share/".count)
         guard let slash = rest.firstIndex(of: "/") else {
-            throw TopicError(text: text, column: text.utf8.count + 1, reason: "expected \"/\" and a filter after the share name")
+            throw TopicError(
+                text: text, column: text.utf8.count + 1, reason: "expected \"/\" and a filter after the share name")
         }
         let name = rest[..<slash]
         if name.isEmpty { throw TopicError(text: text, column: 8, reason: "the share name must not be empty") }
@@ -74,7 +75,9 @@ package struct TopicFilter: Hashable, Sendable {
         shareName = String(name)
         pattern = String(rest[rest.index(after: slash)...])
         let offset = text.utf8.count - pattern.utf8.count
-        if pattern.isEmpty { throw TopicError(text: text, column: offset + 1, reason: "expected a filter after the share name") }
+        if pattern.isEmpty {
+            throw TopicError(text: text, column: offset + 1, reason: "expected a filter after the share name")
+        }
         try Self.check(pattern: pattern, in: text, offset: offset)
     }
 

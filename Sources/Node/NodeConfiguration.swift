@@ -62,7 +62,8 @@ package struct NodeConfiguration: Sendable {
             "dataDirectory", .string, default: .string("./data"), help: "Where everything durable lives.",
             chinese: "存放所有持久数据的目录。"),
         Field(
-            "threads", .integer(0...1024), default: .integer(0), help: "Event loops; 0: one per core of the affinity mask.",
+            "threads", .integer(0...1024), default: .integer(0),
+            help: "Event loops; 0: one per core of the affinity mask.",
             chinese: "事件循环数；0 表示每个核心一个。"),
         Field(
             "log",
@@ -93,7 +94,8 @@ package struct NodeConfiguration: Sendable {
         if let file {
             let (read, issues) = SettingsFile.read(try readTextFile(file), file: file, schema: schema)
             if !issues.isValid {
-                throw Problem("config.invalid", issues.issues.map(\.description).joined(separator: "\n"), ["file": file])
+                throw Problem(
+                    "config.invalid", issues.issues.map(\.description).joined(separator: "\n"), ["file": file])
             }
             settings = read
         }
@@ -106,7 +108,8 @@ package struct NodeConfiguration: Sendable {
         guard let logLevel = Logger.Level(rawValue: level), let logFormat = LogFormat(rawValue: format) else {
             throw Problem(
                 "config.invalid",
-                "log level \"\(level)\", format \"\(format)\": levels are trace, debug, info, warning, error; formats text, json")
+                "log level \"\(level)\", format \"\(format)\": levels are trace, debug, info, warning, error; formats text, json"
+            )
         }
         if let threadsText, Int(threadsText) == nil {
             throw Problem("config.invalid", "TUNDISH_THREADS \"\(threadsText)\": expected a number")

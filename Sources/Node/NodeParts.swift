@@ -95,7 +95,9 @@ final class NodeParts: Sendable {
         exchange.start()
         let recorder = recorder
         let alarmBook = alarmBook
-        let everything = try await exchange.subscribe([TopicFilter("#")], name: "historian", options: SubscribeOptions(samplesOnly: true)) {
+        let everything = try await exchange.subscribe(
+            [TopicFilter("#")], name: "historian", options: SubscribeOptions(samplesOnly: true)
+        ) {
             recorder.deliver($0)
         }
         let alarms = try await exchange.subscribe(

@@ -32,7 +32,8 @@ package final class TundishNode: Sendable {
     /// Starts everything; returns when the console answers and every resource was looked at once. Throws what makes
     /// running impossible: the data directory, the console's port. What concerns one resource becomes its status.
     package static func start(
-        _ configuration: NodeConfiguration, time: any TimeSource = SystemTime(), random: any RandomSource = SystemRandom(),
+        _ configuration: NodeConfiguration, time: any TimeSource = SystemTime(),
+        random: any RandomSource = SystemRandom(),
         files: any FileSystem = SystemFiles()
     ) async throws -> TundishNode {
         let level = configuration.logLevel
@@ -41,7 +42,8 @@ package final class TundishNode: Sendable {
         let startedAt = time.now()
         let parts = try await NodeParts.open(configuration, time: time, random: random, files: files, log: log)
         do {
-            let console = try await startConsole(configuration, parts, startedAt: startedAt, time: time, random: random, log)
+            let console = try await startConsole(
+                configuration, parts, startedAt: startedAt, time: time, random: random, log)
             let node = TundishNode(configuration, log, parts, console)
             try await node.startParts()
             return node
@@ -99,7 +101,8 @@ package final class TundishNode: Sendable {
                 spec: { protocol: mqtt, bind: "\(address)", allowAnonymous: true }
                 """
             _ = try await parts.store.apply(
-                Array(document.utf8), file: "first start", ChangeContext(author: "tundish", source: ChangeSource(.system)))
+                Array(document.utf8), file: "first start",
+                ChangeContext(author: "tundish", source: ChangeSource(.system)))
         } catch {
             throw error.problem
         }
@@ -130,7 +133,9 @@ package final class TundishNode: Sendable {
         for outcome in await parts.store.applyFiles(files, folders: folders) {
             if let rejection = outcome.rejection {
                 let issues = rejection.issues.map(\.description)
-                log.error("\(outcome.path) is not applied: \((issues.isEmpty ? [rejection.problem.message] : issues).joined(separator: "; "))")
+                log.error(
+                    "\(outcome.path) is not applied: \((issues.isEmpty ? [rejection.problem.message] : issues).joined(separator: "; "))"
+                )
             } else if let result = outcome.result {
                 let changed = result.changes.filter { $0.action != .unchanged && $0.action != .left }.count
                 log.info("\(outcome.path) applied: \(changed) changed, \(result.changes.count - changed) unchanged")

@@ -19,7 +19,8 @@ struct BenchCommand: AsyncParsableCommand {
 
     struct Historian: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Points in, bytes per point, a day of one tag out.", discussion: "Example: tundish bench historian")
+            abstract: "Points in, bytes per point, a day of one tag out.",
+            discussion: "Example: tundish bench historian")
 
         func run() async throws { try await reporting { _ = try await runHistorianBench() } }
     }
@@ -43,7 +44,8 @@ struct BenchCommand: AsyncParsableCommand {
 
     /// The load generator's own process.
     struct Generate: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "The load generator of bench broker.", shouldDisplay: false)
+        static let configuration = CommandConfiguration(
+            abstract: "The load generator of bench broker.", shouldDisplay: false)
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
         func run() async throws { try reporting { try benchGenerate(arguments) } }

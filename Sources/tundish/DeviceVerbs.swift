@@ -38,12 +38,14 @@ struct Query: AsyncParsableCommand {
             """)
 
     @Argument(help: ArgumentHelp("Tags.", valueName: "DEVICE/GROUP/TAG")) var tags: [String]
-    @Option(help: ArgumentHelp("From this time on (RFC 3339 or Unix milliseconds).", valueName: "TIME")) var from: String?
+    @Option(help: ArgumentHelp("From this time on (RFC 3339 or Unix milliseconds).", valueName: "TIME")) var from:
+        String?
     @Option(help: ArgumentHelp("Until this time.", valueName: "TIME")) var to: String?
     @Option(help: ArgumentHelp("The last 5m, 24h, 7d, ...; default 1h.", valueName: "DURATION")) var last: String?
     @Option(help: ArgumentHelp("Downsample to buckets of this length.", valueName: "DURATION")) var bucket: String?
     @Option(help: ArgumentHelp("Downsample to this many buckets.", valueName: "N")) var buckets: Int?
-    @Option(help: ArgumentHelp("min, max, avg, first, last, count; comma-separated.", valueName: "LIST")) var aggregates: String?
+    @Option(help: ArgumentHelp("min, max, avg, first, last, count; comma-separated.", valueName: "LIST"))
+    var aggregates: String?
     @Option(help: ArgumentHelp("At most this many rows a tag.", valueName: "N")) var limit: Int?
     @Option(name: [.customShort("o"), .customLong("output")], help: "table or json.") var output: OutputForm = .table
     @OptionGroup var server: ServerOptions

@@ -4,13 +4,14 @@ import Node
 struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Validate resource files without a server.",
-        discussion: "Example: tundish check plant.yaml rules/\nPrints file:line:column: message; exit code 1 if there is any.")
+        discussion:
+            "Example: tundish check plant.yaml rules/\nPrints file:line:column: message; exit code 1 if there is any.")
 
     @Argument(help: ArgumentHelp("Files or folders.", valueName: "FILE"))
     var files: [String]
 
     func run() async throws {
-        let issues = try await reporting { try checkFiles(files, output: .standard) }
+        let issues = try reporting { try checkFiles(files, output: .standard) }
         if issues > 0 { throw ExitCode(1) }
     }
 }
@@ -19,7 +20,9 @@ struct Plan: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what an apply would change.", discussion: "Example: tundish plan -f plant.yaml")
 
-    @Option(name: [.customShort("f"), .customLong("file")], help: ArgumentHelp("Resource file; - is standard input.", valueName: "FILE"))
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: ArgumentHelp("Resource file; - is standard input.", valueName: "FILE"))
     var files: [String]
 
     @OptionGroup var server: ServerOptions
@@ -35,7 +38,9 @@ struct Apply: AsyncParsableCommand {
         abstract: "Apply resource files: all of a file's documents or none.",
         discussion: "Example: tundish apply -f plant.yaml")
 
-    @Option(name: [.customShort("f"), .customLong("file")], help: ArgumentHelp("Resource file; - is standard input.", valueName: "FILE"))
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: ArgumentHelp("Resource file; - is standard input.", valueName: "FILE"))
     var files: [String]
 
     @OptionGroup var server: ServerOptions

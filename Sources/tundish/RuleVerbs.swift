@@ -8,7 +8,9 @@ struct RuleCommand: AsyncParsableCommand {
     struct Test: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Run a rule on a sample message.",
-            discussion: "Example: tundish rule test rules.yaml --topic acme/plant1/press/press-1/fast --payload '{\"values\":{\"temperature\":91}}'")
+            discussion:
+                "Example: tundish rule test rules.yaml --topic acme/plant1/press/press-1/fast --payload '{\"values\":{\"temperature\":91}}'"
+        )
 
         @Argument(help: ArgumentHelp("Resource file with rules.", valueName: "FILE")) var file: String
         @Option(help: ArgumentHelp("Only this rule.", valueName: "NAME")) var name: String?
@@ -16,7 +18,7 @@ struct RuleCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("The message's payload.", valueName: "JSON")) var payload: String
 
         func run() async throws {
-            try await reporting { try testRules(file: file, name: name, topic: topic, payload: payload) }
+            try reporting { try testRules(file: file, name: name, topic: topic, payload: payload) }
         }
     }
 
@@ -28,7 +30,7 @@ struct RuleCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("Only this rule.", valueName: "NAME")) var name: String?
 
         func run() async throws {
-            try await reporting { try explainRules(file: file, name: name) }
+            try reporting { try explainRules(file: file, name: name) }
         }
     }
 }

@@ -6,7 +6,8 @@ struct ServeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where everything durable lives.", valueName: "D"))
     var dataDir: String?
 
-    @Option(help: ArgumentHelp("Stands in for the default MQTT listener's address in this run.", valueName: "HOST:PORT"))
+    @Option(
+        help: ArgumentHelp("Stands in for the default MQTT listener's address in this run.", valueName: "HOST:PORT"))
     var mqtt: String?
 
     @Option(help: ArgumentHelp("Stands in for the console's address in this run.", valueName: "HOST:PORT"))

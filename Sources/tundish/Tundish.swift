@@ -58,7 +58,7 @@ func reporting<R>(_ body: () throws -> R) throws -> R {
     } catch let exit as ExitCode {
         throw exit
     } catch {
-        CommandOutput.standard.error("tundish: \(describe(error))")
+        CommandOutput.standard.error("tundish: \(error)")
         throw ExitCode(1)
     }
 }
@@ -69,7 +69,7 @@ func reporting<R>(_ body: () async throws -> R) async throws -> R {
     } catch let exit as ExitCode {
         throw exit
     } catch {
-        CommandOutput.standard.error("tundish: \(describe(error))")
+        CommandOutput.standard.error("tundish: \(error)")
         throw ExitCode(1)
     }
 }

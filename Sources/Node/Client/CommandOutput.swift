@@ -47,12 +47,8 @@ package struct CommandOutput: Sendable {
     }
 
     private func displayWidth(_ text: String) -> Int {
-        text.unicodeScalars.reduce(0) { $0 + ((0x1100...0x115F).contains($1.value) || (0x2E80...0xFFDC).contains($1.value) ? 2 : 1) }
+        text.unicodeScalars.reduce(0) {
+            $0 + ((0x1100...0x115F).contains($1.value) || (0x2E80...0xFFDC).contains($1.value) ? 2 : 1)
+        }
     }
-}
-
-/// One sentence for any error.
-package func describe(_ error: any Error) -> String {
-    if let error = error as? any CustomStringConvertible { return error.description }
-    return "\(error)"
 }

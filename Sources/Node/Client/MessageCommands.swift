@@ -61,6 +61,8 @@ package func subscribeAndPrint(
             return
         }
     }
-    if client.dropped.count > 0 { output.error("tundish: \(client.dropped.count) messages came faster than they were printed") }
+    if client.dropped.count > 0 {
+        output.error("tundish: \(client.dropped.count) messages came faster than they were printed")
+    }
     throw Problem("mqtt.connection_lost", "the broker closed the connection")
 }

@@ -15,7 +15,8 @@ package struct RemoteCommands: Sendable {
         var found = token ?? environment("TUNDISH_TOKEN")
         if found == nil {
             let folder = dataDirectory ?? environment("TUNDISH_DATA_DIRECTORY") ?? "./data"
-            found = (try? readTextFile(folder + "/admin.token"))?.split(whereSeparator: \.isWhitespace).first.map(String.init)
+            found = (try? readTextFile(folder + "/admin.token"))?.split(whereSeparator: \.isWhitespace).first.map(
+                String.init)
         }
         client = try ServerClient(url: url, token: found)
         self.output = output
@@ -74,7 +75,8 @@ package struct RemoteCommands: Sendable {
 
     package func delete(kind: String, name: String) async throws(Problem) {
         _ = try success(
-            await client.send("DELETE", "/api/v1/\(plural(kind))/\(percentEncoded(name))", headers: [("If-Match", "*")]))
+            await client.send("DELETE", "/api/v1/\(plural(kind))/\(percentEncoded(name))", headers: [("If-Match", "*")])
+        )
         output.line("deleted \(kind) \(name)")
     }
 
@@ -82,7 +84,8 @@ package struct RemoteCommands: Sendable {
         let json = try success(await client.get("/api/v1/\(plural(kind))/\(percentEncoded(name))/history"))
         let rows = (json["items"]?.array ?? []).map { item in
             [
-                item["revision"].map(\.text) ?? "", item["at"]?.integer.map { Timestamp(milliseconds: $0).description } ?? "",
+                item["revision"].map(\.text) ?? "",
+                item["at"]?.integer.map { Timestamp(milliseconds: $0).description } ?? "",
                 item["action"]?.string ?? "", item["author"]?.string ?? "", item["source"]?.string ?? "",
             ]
         }
@@ -93,14 +96,17 @@ package struct RemoteCommands: Sendable {
         let body = JSONValue.object([JSONMember("to", .integer(revision))])
         let json = try success(
             await post("/api/v1/\(plural(kind))/\(percentEncoded(name))/rollback", body))
-        output.line("\(kind) \(name) is as it was at revision \(revision); it is now revision \(json["revision"].map(\.text) ?? "?")")
+        output.line(
+            "\(kind) \(name) is as it was at revision \(revision); it is now revision \(json["revision"].map(\.text) ?? "?")"
+        )
     }
 
     package func read(tag path: String) async throws(Problem) {
         let (device, group, tag) = try split(path)
         let json = try success(
             await client.get(
-                "/api/v1/tags?device=\(percentEncoded(device))&group=\(percentEncoded(group))&filter=\(percentEncoded(tag))&limit=1000"))
+                "/api/v1/tags?device=\(percentEncoded(device))&group=\(percentEncoded(group))&filter=\(percentEncoded(tag))&limit=1000"
+            ))
         guard let item = (json["items"]?.array ?? []).first(where: { $0["tag"]?.string == tag }) else {
             throw Problem("tag.unknown", "there is no tag \"\(path)\"", ["tag": path])
         }
@@ -142,7 +148,8 @@ package struct RemoteCommands: Sendable {
             output.line("\(series["tag"]?.string ?? "?")\(unit)")
             let rows = (series["rows"]?.array ?? []).map { row in
                 (row.array ?? []).enumerated().map { index, cell in
-                    index == 0 ? cell.integer.map { Timestamp(milliseconds: $0).description } ?? plain(cell) : plain(cell)
+                    index == 0
+                        ? cell.integer.map { Timestamp(milliseconds: $0).description } ?? plain(cell) : plain(cell)
                 }
             }
             output.table(columns, rows)

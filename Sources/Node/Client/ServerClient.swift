@@ -36,7 +36,8 @@ package struct ServerClient: Sendable {
         let portStart = rest.lastIndex(of: ":").flatMap { rest[$0...].contains("]") ? nil : $0 }
         if let portStart {
             guard let number = Int(rest[rest.index(after: portStart)...]), (1...65_535).contains(number) else {
-                throw Problem("client.url", "server \"\(url)\": the port must be a number from 1 to 65535", ["url": url])
+                throw Problem(
+                    "client.url", "server \"\(url)\": the port must be a number from 1 to 65535", ["url": url])
             }
             port = number
             rest = rest[..<portStart]
@@ -140,7 +141,8 @@ func percentEncoded(_ text: String) -> String {
     for byte in text.utf8 {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+            UInt8(ascii: "~"):
             result.unicodeScalars.append(UnicodeScalar(byte))
         default:
             let digits = String(byte, radix: 16, uppercase: true)

@@ -36,7 +36,8 @@ struct AccountService: ConsoleAccounts {
         ((try? await accounts.tokens(of: Self.everyone)) ?? []).map(Self.info)
     }
 
-    func createToken(name: String, by author: String) async throws(Problem) -> (info: Console.TokenInfo, secret: String) {
+    func createToken(name: String, by author: String) async throws(Problem) -> (info: Console.TokenInfo, secret: String)
+    {
         let made = try await accounts.createToken(name: name, for: Principal(username: author, roles: [.administrator]))
         return (Self.info(made.info), made.token)
     }

@@ -41,7 +41,8 @@ final class AlarmBook: Sendable {
     private func read(id: String, payload: Bytes, at time: Timestamp) -> AlarmInfo? {
         guard let json = try? JSONValue(parsing: payload), let members = json.members else { return nil }
         let known: Set<String> = ["name", "device", "state", "severity", "message", "raised_at", "raisedAt"]
-        let raised = (json["raised_at"] ?? json["raisedAt"] ?? json["timestamp"])?.integer.map(Timestamp.init(milliseconds:))
+        let raised = (json["raised_at"] ?? json["raisedAt"] ?? json["timestamp"])?.integer.map(
+            Timestamp.init(milliseconds:))
         return AlarmInfo(
             id: id, name: json["name"]?.string ?? id, device: json["device"]?.string,
             state: json["state"]?.string ?? "event", severity: json["severity"]?.string ?? "medium",

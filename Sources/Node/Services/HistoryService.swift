@@ -34,7 +34,8 @@ struct HistoryService: Sendable {
         case .raw: return try await samples(query, path, found, newest)
         case .buckets(let count):
             let span = max(1, query.to.nanoseconds - query.from.nanoseconds)
-            return try await buckets(query, path, newest, from: query.from, width: max(1, (span + Int64(count) - 1) / Int64(max(1, count))))
+            return try await buckets(
+                query, path, newest, from: query.from, width: max(1, (span + Int64(count) - 1) / Int64(max(1, count))))
         case .bucket(let width):
             let start = query.from.nanoseconds
             let aligned = start - ((start % width) + width) % width
@@ -82,7 +83,10 @@ struct HistoryService: Sendable {
             info.id, TimeRange(from: from, to: query.to), width: .nanoseconds(width))
         let limit = min(query.limit, Self.rowsMax)
         let rows = (0..<min(found.count, limit)).map { row in
-            (start: Timestamp(nanoseconds: found.times[row]), values: query.aggregates.map { value(of: $0, found, row) })
+            (
+                start: Timestamp(nanoseconds: found.times[row]),
+                values: query.aggregates.map { value(of: $0, found, row) }
+            )
         }
         return HistoryAnswer.Series(
             path: path, type: info.type, unit: info.unit, columns: ["time"] + query.aggregates.map(\.rawValue),

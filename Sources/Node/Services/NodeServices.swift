@@ -173,7 +173,8 @@ struct NodeServices: ConsoleServices {
     func metrics() async -> [MetricSample] {
         var samples = [
             MetricSample(
-                "tundish_process_cpu_seconds_total", .counter, "Processor time of all threads.", ProcessFigures.cpuSeconds()),
+                "tundish_process_cpu_seconds_total", .counter, "Processor time of all threads.",
+                ProcessFigures.cpuSeconds()),
             MetricSample(
                 "tundish_process_resident_bytes", .gauge, "Resident memory.", Double(ProcessFigures.residentBytes())),
             MetricSample(

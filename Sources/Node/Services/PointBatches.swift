@@ -41,7 +41,9 @@ enum PointBatches {
                 case .bytes: .bytes
                 case .timestamp: .timestamp
                 case .array:
-                    throw Problem("point.array", "tag \"\(path)\": a point's value is a number, a truth or a text", ["tag": "\(path)"])
+                    throw Problem(
+                        "point.array", "tag \"\(path)\": a point's value is a number, a truth or a text",
+                        ["tag": "\(path)"])
                 }
             if let type, type != own {
                 throw Problem(

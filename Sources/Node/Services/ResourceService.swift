@@ -26,7 +26,8 @@ struct ResourceService: ConsoleResources {
     }
 
     func put(
-        kind: String, name: String, document: JSONValue, expecting: RevisionExpectation, by context: Console.ChangeContext
+        kind: String, name: String, document: JSONValue, expecting: RevisionExpectation,
+        by context: Console.ChangeContext
     ) async throws(ResourceRefusal) -> ResourceView {
         let key = ResourceKey(kind: kind, name: name)
         var expected: [ResourceKey: Int64] = [:]
@@ -85,7 +86,8 @@ struct ResourceService: ConsoleResources {
         let changes = change(context)
         let file = changes.source.name.isEmpty ? "request" : changes.source.name
         let result = try await refusing { () async throws(Rejection) in
-            try await store.apply(text.array, file: file, format: syntax == .json ? .json : .yaml, changes, dryRun: dryRun)
+            try await store.apply(
+                text.array, file: file, format: syntax == .json ? .json : .yaml, changes, dryRun: dryRun)
         }
         return ApplyView(
             revision: result.revision,
@@ -120,7 +122,8 @@ struct ResourceService: ConsoleResources {
         _ context: Console.ChangeContext, _ expected: [ResourceKey: Int64] = [:]
     ) -> Resources.ChangeContext {
         Resources.ChangeContext(
-            author: context.author, source: ChangeSource(context.source) ?? ChangeSource(.api, context.source), expected: expected)
+            author: context.author, source: ChangeSource(context.source) ?? ChangeSource(.api, context.source),
+            expected: expected)
     }
 
     private static func notFound(_ key: ResourceKey) -> Problem {

@@ -62,7 +62,9 @@ struct StatusReporter {
                 if condition.state == .running { report.rules.running += 1 }
                 if condition.state == .failed { report.rules.failed += 1 }
             }
-            guard let problem = condition.problem, condition.state == .failed || condition.state == .degraded else { continue }
+            guard let problem = condition.problem, condition.state == .failed || condition.state == .degraded else {
+                continue
+            }
             report.problems.append(
                 ReportedProblem(
                     condition.state == .failed ? .error : .warning, problem,
@@ -93,12 +95,14 @@ struct StatusReporter {
                 .bus, unit: .messages, ratePerSecond: rates.rate("bus", published), total: published,
                 dropped: broker.dropped),
             FlowStation(
-                .rules, unit: .messages, ratePerSecond: rates.rate("rules", matched), total: matched, dropped: ruleDrops),
+                .rules, unit: .messages, ratePerSecond: rates.rate("rules", matched), total: matched, dropped: ruleDrops
+            ),
             FlowStation(
                 .historian, unit: .points, ratePerSecond: rates.rate("historian", accepted), total: accepted,
                 dropped: UInt64(max(0, history.pointsRefused)), state: history.problem == nil ? .ok : .error),
             FlowStation(
-                .mqtt, unit: .messages, ratePerSecond: rates.rate("mqtt", broker.publishSent), total: broker.publishSent,
+                .mqtt, unit: .messages, ratePerSecond: rates.rate("mqtt", broker.publishSent),
+                total: broker.publishSent,
                 dropped: broker.dropped),
         ]
     }
