@@ -10,14 +10,15 @@ let drivers = ["Modbus"]
 let fuzzTargets = ["MQTTCodec", "ModbusCodec", "SQLParser", "ResourceParser", "JournalRecovery"]
 let withFuzzers = ProcessInfo.processInfo.environment["TUNDISH_FUZZ"] == "1"
 
-let strict: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
-] + (withFuzzers ? [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])] : [])
+let strict: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+    ] + (withFuzzers ? [.unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"])] : [])
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
@@ -63,14 +64,16 @@ for name in drivers {
         [.target(name: "\(name)Wire"), "DriverKit", "Model", "Wire", nioCore],
         tests: [nioPosix, nioEmbedded, "DriverConformance"])
 }
-targets += library("Gateway", ["DriverKit", "Bus", "Formats", "Model", nioCore, nioPosix, logging], tests: [nioEmbedded])
+targets += library(
+    "Gateway", ["DriverKit", "Bus", "Formats", "Model", nioCore, nioPosix, logging], tests: [nioEmbedded])
 targets += library("BrokerCore", ["Bus", "Model", "Wire", nioCore], tests: [nioEmbedded])
 targets += library(
     "Broker", ["BrokerCore", "Bus", "Journal", "Formats", "Model", nioCore, nioPosix, logging],
     tests: [nioEmbedded])
 targets += library("Streams", ["Bus", "Formats", "Model"])
 targets += library("SinkKit", ["Bus", "Journal", "Formats", "Model"])
-targets += library("Historian", ["Bus", "Journal", "Model", "Wire", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")])
+targets += library(
+    "Historian", ["Bus", "Journal", "Model", "Wire", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")])
 targets += [.systemLibrary(name: "CZlib", path: "Sources/CZlib")]
 targets += library(
     "Resources", ["Model", "Journal", "CZlib", grdb, crypto, cryptoExtras, .product(name: "Yams", package: "Yams")])
@@ -116,8 +119,8 @@ if withFuzzers {
         .executableTarget(
             name: "Fuzz\(name)",
             dependencies: [
-                "BrokerCore", "ModbusWire", "Streams", "Resources", "Journal", "Model", "Wire", "CFuzzMain", nioCore,
-            ],
+                "BrokerCore", "Streams", "Resources", "Journal", "Model", "Wire", "CFuzzMain", nioCore,
+            ] + drivers.map { .target(name: "\($0)Wire") },
             path: "Fuzz/\(name)", swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])
     }

@@ -71,8 +71,10 @@ package struct NodeConfiguration: Sendable {
                 Schema([
                     Field(
                         "level", .choice(["trace", "debug", "info", "warning", "error"]), default: .string("info"),
-                        help: "The least severe level that is written."),
-                    Field("format", .choice(["text", "json"]), default: .string("text"), help: "How lines look."),
+                        help: "The least severe level that is written.", chinese: "写出的最低日志级别。"),
+                    Field(
+                        "format", .choice(["text", "json"]), default: .string("text"), help: "How lines look.",
+                        chinese: "日志行的格式。"),
                 ])), help: "The log on standard error.", chinese: "标准错误输出的日志。"),
         Field(
             "console",
@@ -80,7 +82,7 @@ package struct NodeConfiguration: Sendable {
                 Schema([
                     Field(
                         "bind", .string(.hostPort), default: .string("127.0.0.1:18083"),
-                        help: "Address of console and REST interface.")
+                        help: "Address of console and REST interface.", chinese: "控制台和 REST 接口的地址。")
                 ])), help: "The console.", chinese: "控制台。"),
         Field(
             "resources", .list(.string, countMax: 1000), default: .list([]),
