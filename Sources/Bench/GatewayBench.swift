@@ -35,7 +35,8 @@ package func runGatewayBench(
             let isMet = figure.isLeast ? figure.value >= figure.limit : figure.value <= figure.limit
             let bound = figure.isLeast ? "at least" : "at most"
             line(
-                "\(figure.name): \(rounded(figure.value)) \(figure.unit) (\(bound) \(rounded(figure.limit)), \(isMet ? "ok" : "missed"))")
+                "\(figure.name): \(rounded(figure.value)) \(figure.unit) (\(bound) \(rounded(figure.limit)), \(isMet ? "ok" : "missed"))"
+            )
         }
         figures += new
     }
@@ -74,7 +75,9 @@ private struct GatewayBenchOptions {
                     "\"\(key)\" is not known; known are --seconds, --without-historian and --simulator")
             }
         }
-        if simulator == "/proc/self/exe", let path = try? FileManager.default.destinationOfSymbolicLink(atPath: simulator) {
+        if simulator == "/proc/self/exe",
+            let path = try? FileManager.default.destinationOfSymbolicLink(atPath: simulator)
+        {
             simulator = path
         }
     }
@@ -127,10 +130,12 @@ private func flatOut(_ options: GatewayBenchOptions, inFlight: Int64) async thro
         let depth = inFlight == 1 ? "one request" : "\(inFlight) requests"
         return [
             GatewayBenchFigure(
-                name: "flat out, 4 devices, \(depth) outstanding at each, per second of processor time", value: kept / cpu,
+                name: "flat out, 4 devices, \(depth) outstanding at each, per second of processor time",
+                value: kept / cpu,
                 limit: 1_000_000, isLeast: true, unit: "tags/s per core"),
             GatewayBenchFigure(
-                name: "  by the clock, on \(rounded(cpu / seconds)) cores", value: kept / seconds, limit: 0, isLeast: true,
+                name: "  by the clock, on \(rounded(cpu / seconds)) cores", value: kept / seconds, limit: 0,
+                isLeast: true,
                 unit: "tags/s"),
             GatewayBenchFigure(
                 name: "  read besides, but refused by the historian (not counted above)",
@@ -218,7 +223,9 @@ private final class GatewayBenchRig: Sendable {
         recorder = historian.map { HistorianRecorder($0) }
         gateway = Gateway(drivers: Drivers.all, bus: exchange, loops: loops)
         let (received, recorder) = (received, recorder)
-        _ = try await exchange.subscribe([TopicFilter("#")], name: "counter", options: SubscribeOptions(samplesOnly: true)) {
+        _ = try await exchange.subscribe(
+            [TopicFilter("#")], name: "counter", options: SubscribeOptions(samplesOnly: true)
+        ) {
             for message in $0 {
                 guard let batch = message.payload.samples else { continue }
                 var bad = 0

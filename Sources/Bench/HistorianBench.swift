@@ -25,7 +25,8 @@ package struct HistorianBenchFigure: Sendable {
 /// of signals, each kind named, beside 16 bytes raw and gzip of the same; a day of one tag at 1 Hz read back. Works in
 /// `directory`, which is removed afterwards. `scale` shortens it for tests.
 package func runHistorianBench(
-    directory: String = "/tmp/tundish-bench-historian-\(getpid())", scale: Double = 1, print line: (String) -> Void = { print($0) }
+    directory: String = "/tmp/tundish-bench-historian-\(getpid())", scale: Double = 1,
+    print line: (String) -> Void = { print($0) }
 ) async throws -> [HistorianBenchFigure] {
     let bench = HistorianBench(directory: directory, scale: scale)
     defer { bench.clean() }
@@ -35,7 +36,9 @@ package func runHistorianBench(
     line("figure | value | limit | ok")
     for figure in figures {
         let limit = figure.limit.map { (figure.isMinimum ? ">= " : "<= ") + rounded($0) } ?? "-"
-        line("\(figure.name) | \(rounded(figure.value)) \(figure.unit) | \(limit) | \(figure.limit == nil ? "-" : figure.isMet ? "ok" : "NO")")
+        line(
+            "\(figure.name) | \(rounded(figure.value)) \(figure.unit) | \(limit) | \(figure.limit == nil ? "-" : figure.isMet ? "ok" : "NO")"
+        )
     }
     return figures
 }
@@ -96,11 +99,13 @@ private struct HistorianBench {
         let groups = 500
         let tags = 100
         let cycles = scaled(400)
-        var plant = HistorianPlant(groups: groups, tags: tags, signals: [.walk, .walk, .counter, .steps, .booleans], seed: 1)
+        var plant = HistorianPlant(
+            groups: groups, tags: tags, signals: [.walk, .walk, .counter, .steps, .booleans], seed: 1)
         var batches: [SampleBatch] = []
         for cycle in 0..<cycles { batches += plant.cycle(cycle, interval: HistorianPlant.second / 10) }
         let points = Double(groups * tags * cycles)
-        let options = HistorianOptions(directory: FilePath.join(directory, "rate"), shards: 2, backlogPointsMax: Int(points))
+        let options = HistorianOptions(
+            directory: FilePath.join(directory, "rate"), shards: 2, backlogPointsMax: Int(points))
         let historian = try await Historian.open(options)
         // The first batches carry layouts and fill the catalogue: that happens once, not per point.
         try await feed(historian, Array(batches.prefix(groups)), perAppend: 10)
@@ -123,7 +128,8 @@ private struct HistorianBench {
                 name: "points in, two shards, acknowledged after sync", value: count / wall, unit: "points/s",
                 limit: 1_000_000, isMinimum: true),
             HistorianBenchFigure(
-                name: "points in per CPU-second, all written as chunks", value: count / usedWithClosing, unit: "points/s",
+                name: "points in per CPU-second, all written as chunks", value: count / usedWithClosing,
+                unit: "points/s",
                 limit: 500_000, isMinimum: true),
             HistorianBenchFigure(name: "CPU time to take in \(Int(count)) points", value: used, unit: "s"),
             HistorianBenchFigure(name: "writing all heads and closing", value: closing, unit: "s"),
@@ -138,7 +144,8 @@ private struct HistorianBench {
             figures.append(HistorianBenchFigure(name: "  gzip of the same", value: gzip, unit: "bytes/point"))
         }
         let (stored, gzip) = try await size(HistorianSignal.mix)
-        figures.append(HistorianBenchFigure(name: "the mix without the noise", value: stored, unit: "bytes/point", limit: 2))
+        figures.append(
+            HistorianBenchFigure(name: "the mix without the noise", value: stored, unit: "bytes/point", limit: 2))
         figures.append(HistorianBenchFigure(name: "  gzip of the same", value: gzip, unit: "bytes/point"))
         return figures
     }
@@ -197,7 +204,8 @@ private struct HistorianBench {
     func query() async throws -> [HistorianBenchFigure] {
         let cycles = scaled(86_400)
         var plant = HistorianPlant(groups: 1, tags: 20, signals: HistorianSignal.mix, seed: 3)
-        let historian = try await Historian.open(HistorianOptions(directory: FilePath.join(directory, "query"), shards: 1))
+        let historian = try await Historian.open(
+            HistorianOptions(directory: FilePath.join(directory, "query"), shards: 1))
         for part in 0..<(cycles + 999) / 1000 {
             var batches: [SampleBatch] = []
             for cycle in part * 1000..<min((part + 1) * 1000, cycles) { batches += plant.cycle(cycle) }
@@ -225,8 +233,11 @@ private struct HistorianBench {
         }
         await historian.close()
         return [
-            HistorianBenchFigure(name: "\(cycles) points of one tag, 24 h at 1 Hz, worst of 20", value: max(ranges.max() ?? 0, 0), unit: "ms", limit: 50),
-            HistorianBenchFigure(name: "the same in buckets of a minute, worst of 20", value: buckets.max() ?? 0, unit: "ms", limit: 50),
+            HistorianBenchFigure(
+                name: "\(cycles) points of one tag, 24 h at 1 Hz, worst of 20", value: max(ranges.max() ?? 0, 0),
+                unit: "ms", limit: 50),
+            HistorianBenchFigure(
+                name: "the same in buckets of a minute, worst of 20", value: buckets.max() ?? 0, unit: "ms", limit: 50),
             HistorianBenchFigure(name: "last value, worst of 20", value: last.max() ?? 0, unit: "ms", limit: 50),
         ]
     }

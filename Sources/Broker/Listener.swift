@@ -52,7 +52,8 @@ final class Listener: Sendable {
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelOption(
-                .writeBufferWaterMark, value: ChannelOptions.Types.WriteBufferWaterMark(low: 128 << 10, high: 512 << 10))
+                .writeBufferWaterMark, value: ChannelOptions.Types.WriteBufferWaterMark(low: 128 << 10, high: 512 << 10)
+            )
             .childChannelInitializer { [self] channel in initialise(channel) }
         do {
             let bound = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
@@ -111,7 +112,8 @@ final class Listener: Sendable {
     private static func problem(
         _ error: any Error, name: String, _ configuration: ListenerConfiguration
     ) -> Problem {
-        let address = configuration.host.contains(":")
+        let address =
+            configuration.host.contains(":")
             ? "[\(configuration.host)]:\(configuration.port)" : "\(configuration.host):\(configuration.port)"
         let arguments = ["listener": name, "address": address]
         let number = (error as? IOError)?.errnoCode

@@ -68,7 +68,8 @@ package struct ListenerConfiguration: Sendable, Hashable {
         self.init()
         if let name = value["protocol"]?.string, name != "mqtt" {
             throw Problem(
-                "listener.unknown_protocol", "listener protocol \"\(name)\" is not known; known: mqtt", ["protocol": name])
+                "listener.unknown_protocol", "listener protocol \"\(name)\" is not known; known: mqtt",
+                ["protocol": name])
         }
         guard let bind = value["bind"]?.string else {
             throw Problem("listener.no_bind", "a listener needs `bind`, such as \"127.0.0.1:1883\"")
@@ -89,7 +90,8 @@ package struct ListenerConfiguration: Sendable, Hashable {
     /// Splits `host:port`; an IPv6 address stands in brackets.
     package static func parse(bind: String) throws(Problem) -> (host: String, port: Int) {
         let problem = Problem(
-            "listener.bad_bind", "listener address \"\(bind)\" must be host:port, such as \"0.0.0.0:1883\" or \"[::]:1883\"",
+            "listener.bad_bind",
+            "listener address \"\(bind)\" must be host:port, such as \"0.0.0.0:1883\" or \"[::]:1883\"",
             ["bind": bind])
         guard let colon = bind.lastIndex(of: ":"), let port = Int(bind[bind.index(after: colon)...]),
             (0...65_535).contains(port)

@@ -10,7 +10,9 @@ package struct ClientIdentity: Sendable, Hashable {
     /// The listener's name.
     package var listener: String
 
-    package init(clientID: String, username: String? = nil, peer: String = "", isLoopback: Bool = true, listener: String = "") {
+    package init(
+        clientID: String, username: String? = nil, peer: String = "", isLoopback: Bool = true, listener: String = ""
+    ) {
         self.clientID = clientID
         self.username = username
         self.peer = peer

@@ -78,7 +78,8 @@ package struct BrowsedTag: Sendable, Hashable {
     /// Whether `browse(below: address)` finds more.
     package var hasChildren: Bool
 
-    package init(name: String, address: String, type: ValueType?, access: TagAccess = .read, hasChildren: Bool = false) {
+    package init(name: String, address: String, type: ValueType?, access: TagAccess = .read, hasChildren: Bool = false)
+    {
         self.name = name
         self.address = address
         self.type = type

@@ -104,9 +104,14 @@ extension DeviceRunner {
         }
         let isUp = status.state == .connected || status.state == .degraded
         return [
-            MetricSample("tundish_gateway_device_up", .gauge, "1 while the device answers.", labels: labels, isUp ? 1 : 0),
-            MetricSample("tundish_gateway_tags_good", .gauge, "Tags whose latest value is usable.", labels: labels, Double(sum.tagsGood)),
-            MetricSample("tundish_gateway_tags_bad", .gauge, "Tags whose latest value is not.", labels: labels, Double(sum.tagsBad)),
+            MetricSample(
+                "tundish_gateway_device_up", .gauge, "1 while the device answers.", labels: labels, isUp ? 1 : 0),
+            MetricSample(
+                "tundish_gateway_tags_good", .gauge, "Tags whose latest value is usable.", labels: labels,
+                Double(sum.tagsGood)),
+            MetricSample(
+                "tundish_gateway_tags_bad", .gauge, "Tags whose latest value is not.", labels: labels,
+                Double(sum.tagsBad)),
             counter("samples", "Tags read, good or not.", sum.samples),
             counter("batches", "Batches published.", sum.batches),
             counter("publish_dropped", "Batches that the bus did not take.", sum.publishDropped),

@@ -56,7 +56,9 @@ actor DeviceRunner {
     var writesRefused: UInt64 = 0
     var writesPending = 0
 
-    init(_ configuration: DeviceConfiguration, driver: any Driver.Type, on loop: any EventLoop, _ context: GatewayContext) {
+    init(
+        _ configuration: DeviceConfiguration, driver: any Driver.Type, on loop: any EventLoop, _ context: GatewayContext
+    ) {
         self.configuration = configuration
         driverType = driver
         self.loop = loop
@@ -219,7 +221,8 @@ actor DeviceRunner {
         lastError = (problem, context.time.now())
         if status.state != .disconnected {
             context.log.warning(
-                "device is not connected", metadata: ["device": "\(configuration.name)", "reason": "\(problem.message)"])
+                "device is not connected",
+                metadata: ["device": "\(configuration.name)", "reason": "\(problem.message)"])
         }
         setStatus(.disconnected, problem)
         var delay = Self.reconnectFirst.nanoseconds

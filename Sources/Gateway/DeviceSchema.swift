@@ -88,7 +88,8 @@ private let tagSchema = Schema([
     Field(
         "precision", .integer(0...15), help: "Digits after the point to which the value is rounded.",
         chinese: "保留的小数位数。"),
-    Field("unit", .string(StringRule(.text, lengthMax: 64)), help: "Shown to people, such as °C.", chinese: "显示单位，如 °C。"),
+    Field(
+        "unit", .string(StringRule(.text, lengthMax: 64)), help: "Shown to people, such as °C.", chinese: "显示单位，如 °C。"),
     Field("ucum", .string(StringRule(.text, lengthMax: 64)), help: "The unit's UCUM code.", chinese: "单位的 UCUM 代码。"),
     Field("description", .string, help: "For people.", chinese: "供人阅读的说明。"),
     Field(

@@ -110,7 +110,10 @@ extension DeviceRunner {
     private func conversionProblem(
         _ failure: ConversionFailure, _ item: WriteItem, _ tag: TagConfiguration, _ place: String
     ) -> Problem {
-        let arguments = ["device": configuration.name, "tag": tag.name, "value": item.value.description, "type": tag.type.description]
+        let arguments = [
+            "device": configuration.name, "tag": tag.name, "value": item.value.description,
+            "type": tag.type.description,
+        ]
         switch failure {
         case .wrongKind:
             return Problem(
@@ -123,10 +126,12 @@ extension DeviceRunner {
                 allowed = "; allowed is \(Self.plain(min(low, high))) to \(Self.plain(max(low, high)))"
             }
             return Problem(
-                "value.out_of_range", "\(place): \(item.value.description) does not fit \(tag.type)\(allowed)", arguments)
+                "value.out_of_range", "\(place): \(item.value.description) does not fit \(tag.type)\(allowed)",
+                arguments)
         case .wrongCount(_, let seen):
             return Problem(
-                "value.wrong_count", "\(place): \(tag.type) takes \(tag.type.arrayCount) values, not \(seen)", arguments)
+                "value.wrong_count", "\(place): \(tag.type) takes \(tag.type.arrayCount) values, not \(seen)", arguments
+            )
         }
     }
 
@@ -157,7 +162,8 @@ extension DeviceRunner {
     private func groupUnknown(_ name: String) -> Problem {
         let known = groups.map { "\"\($0.configuration.name)\"" }.joined(separator: ", ")
         return Problem(
-            "group.unknown", "device \"\(configuration.name)\" has no group \"\(name)\"; it has \(known.isEmpty ? "none" : known)",
+            "group.unknown",
+            "device \"\(configuration.name)\" has no group \"\(name)\"; it has \(known.isEmpty ? "none" : known)",
             ["device": configuration.name, "group": name])
     }
 

@@ -69,7 +69,10 @@ package actor Gateway: MetricSource {
             throw Problem(
                 "driver.unknown",
                 "device \"\(configuration.name)\": there is no driver \"\(configuration.driver)\"; there are \(driverNames.joined(separator: ", "))",
-                ["device": configuration.name, "driver": configuration.driver, "known": driverNames.joined(separator: ", ")])
+                [
+                    "device": configuration.name, "driver": configuration.driver,
+                    "known": driverNames.joined(separator: ", "),
+                ])
         }
         if let runner = devices[configuration.name], let old = configurations[configuration.name],
             old.driver == configuration.driver, old.connection == configuration.connection,
@@ -148,7 +151,9 @@ package actor Gateway: MetricSource {
             for view in await devices[name]?.views ?? [] where group == nil || group == view.descriptor.group {
                 let prefix = "\(name)/\(view.descriptor.group)/"
                 for index in 0..<view.tagCount {
-                    if let wanted, !wanted.isEmpty, !(prefix + view.name(index)).lowercased().contains(wanted) { continue }
+                    if let wanted, !wanted.isEmpty, !(prefix + view.name(index)).lowercased().contains(wanted) {
+                        continue
+                    }
                     if total >= offset, items.count < limit { items.append(view.reading(index)) }
                     total += 1
                 }

@@ -78,7 +78,9 @@ final class BlockWriter {
     private func badRowsAreEmpty(_ points: PointColumns, _ statuses: UnsafePointer<UInt32>, isInline: Bool) -> Bool {
         // A variable-length slot has its length in the lower half.
         let mask: UInt64 = isInline ? .max : 0xFFFF_FFFF
-        for index in 0..<points.count where statuses[index] >> 31 == 1 && points.slots[index] & mask != 0 { return false }
+        for index in 0..<points.count where statuses[index] >> 31 == 1 && points.slots[index] & mask != 0 {
+            return false
+        }
         return true
     }
 
@@ -140,7 +142,9 @@ final class BlockWriter {
             while index < count {
                 let interval = times[index] &- times[index - 1]
                 var length = 1
-                while index + length < count, times[index + length] &- times[index + length - 1] == interval { length += 1 }
+                while index + length < count, times[index + length] &- times[index + length - 1] == interval {
+                    length += 1
+                }
                 sink.putSigned(interval / scale)
                 sink.putVarint(UInt64(length - 1))
                 index += length
@@ -270,7 +274,8 @@ final class BlockWriter {
         let power = powersOf10[exponent]
         for index in 0..<count {
             let bits = values[index]
-            let value = isDouble ? Double(bitPattern: bits) : Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
+            let value =
+                isDouble ? Double(bitPattern: bits) : Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
             let scaled = (value * power).rounded(.toNearestOrEven)
             if scaled.magnitude < 9e15 {
                 let integer = Int64(scaled)
@@ -337,7 +342,8 @@ final class BlockWriter {
         let stepWidth = count > 1 ? bitWidth(UInt64(bitPattern: greatestStep &- leastStep)) : 0
         let valueWidth = bitWidth(UInt64(bitPattern: greatestValue &- leastValue))
         let stepBytes =
-            varintBytes(zigzag(first)) + (count > 1 ? varintBytes(zigzag(leastStep)) : 0) + ((count - 1) * stepWidth + 7) / 8
+            varintBytes(zigzag(first)) + (count > 1 ? varintBytes(zigzag(leastStep)) : 0)
+            + ((count - 1) * stepWidth + 7) / 8
         let valueBytes = varintBytes(zigzag(leastValue &- previous)) + (count * valueWidth + 7) / 8
         if changes * 2 < min(stepBytes, valueBytes) {
             let mark = sink.count

@@ -53,7 +53,11 @@ enum ChunkReader {
         let count = Int(head & 0x7F) + 1
         let start = points.times.count
         try readTimes(&source, flags, count, &state, &points.times)
-        if flags & 0x10 != 0 { try readQualities(&source, count, start, &points) } else { points.markGood(upTo: start + count) }
+        if flags & 0x10 != 0 {
+            try readQualities(&source, count, start, &points)
+        } else {
+            points.markGood(upTo: start + count)
+        }
         var valueCount = count
         let isSparse = head & 0x80 != 0
         if isSparse, !points.statuses.isEmpty {
@@ -159,7 +163,9 @@ enum ChunkReader {
         switch coding {
         case ValueCoding.same: slots.append(contentsOf: repeatElement(state.slot, count: count))
         case ValueCoding.integers:
-            try readIntegers(&source, count, previous: Int64(bitPattern: state.slot)) { slots.append(UInt64(bitPattern: $0)) }
+            try readIntegers(&source, count, previous: Int64(bitPattern: state.slot)) {
+                slots.append(UInt64(bitPattern: $0))
+            }
         case ValueCoding.decimals where scalar.isFloat:
             try readDecimals(&source, count, isDouble: scalar == .float64, &state, &slots)
         case ValueCoding.xor where scalar.isFloat:

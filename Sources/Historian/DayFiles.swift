@@ -41,7 +41,8 @@ final class DayIndex: Sendable {
     }
 
     func path(_ day: Day, _ shard: Int) -> String {
-        FilePath.join(directory, "\(Timestamp(nanoseconds: Int64(day) * nanosecondsPerDay).description.prefix(10))-s\(shard).db")
+        FilePath.join(
+            directory, "\(Timestamp(nanoseconds: Int64(day) * nanosecondsPerDay).description.prefix(10))-s\(shard).db")
     }
 
     private static func parse(_ name: String) -> (Day, Int)? {
@@ -121,7 +122,9 @@ final class DayFile {
                 try result.get()
             }
             for (series, position) in progress {
-                try connection.run("INSERT INTO progress VALUES(?1,?2) ON CONFLICT(series) DO UPDATE SET upto=max(upto,?2)") { row in
+                try connection.run(
+                    "INSERT INTO progress VALUES(?1,?2) ON CONFLICT(series) DO UPDATE SET upto=max(upto,?2)"
+                ) { row in
                     row.bind(1, Int64(bitPattern: series.rawValue))
                     row.bind(2, position)
                 }

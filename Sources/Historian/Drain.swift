@@ -46,7 +46,8 @@ final class Drain {
             times.withUnsafeBufferPointer { times in
                 slots.withUnsafeBufferPointer { slots in
                     statuses.withUnsafeBufferPointer { statuses in
-                        guard let times = times.baseAddress, let slots = slots.baseAddress, let statuses = statuses.baseAddress
+                        guard let times = times.baseAddress, let slots = slots.baseAddress,
+                            let statuses = statuses.baseAddress
                         else { return }
                         for tag in 0..<width {
                             let columns = PointColumns(
@@ -90,7 +91,8 @@ final class Drain {
         times.withUnsafeBufferPointer { times in
             slots.withUnsafeBufferPointer { slots in
                 statuses.withUnsafeBufferPointer { statuses in
-                    guard let times = times.baseAddress, let slots = slots.baseAddress, let statuses = statuses.baseAddress
+                    guard let times = times.baseAddress, let slots = slots.baseAddress,
+                        let statuses = statuses.baseAddress
                     else { return }
                     var start = 0
                     for tag in 0..<tags {

@@ -15,7 +15,8 @@ package final class Historian: MetricSource {
     private let closing = Mutex(false)
 
     private init(
-        shared: HistorianShared, journal: Journal, shards: [Shard], intake: Intake, queries: QueryPool, pointsBefore: Int
+        shared: HistorianShared, journal: Journal, shards: [Shard], intake: Intake, queries: QueryPool,
+        pointsBefore: Int
     ) {
         self.shared = shared
         self.journal = journal
@@ -62,7 +63,8 @@ package final class Historian: MetricSource {
         let reader = try journal.reader("historian")
         let floor = Monitor([Int64](repeating: reader.committed.rawValue, count: options.shards))
         let shards = (0..<options.shards).map { number in
-            Shard(number: number, shared: shared, journalEnd: { [weak journal] in journal?.end.rawValue ?? 0 }) { shard, position in
+            Shard(number: number, shared: shared, journalEnd: { [weak journal] in journal?.end.rawValue ?? 0 }) {
+                shard, position in
                 let least = floor.withLock { floor in
                     floor[shard] = max(floor[shard], position)
                     return floor.min() ?? 0
@@ -180,7 +182,8 @@ package final class Historian: MetricSource {
         let (span, overflow) = range.to.nanoseconds.subtractingReportingOverflow(range.from.nanoseconds)
         if overflow || span / nanoseconds > 1_000_000 {
             throw Problem(
-                "historian.too_many_buckets", "a query may have at most 1,000,000 buckets; ask for wider ones or less time",
+                "historian.too_many_buckets",
+                "a query may have at most 1,000,000 buckets; ask for wider ones or less time",
                 ["max": "1000000"])
         }
         let memory = await snapshots(series)
@@ -301,7 +304,8 @@ package final class Historian: MetricSource {
         }
         stats.series = (try? shared.catalogue.count()) ?? 0
         let chunkPoints = shared.chunkPoints.load(ordering: .relaxed)
-        stats.bytesPerPoint = chunkPoints > 0 ? Double(shared.chunkBytes.load(ordering: .relaxed)) / Double(chunkPoints) : 0
+        stats.bytesPerPoint =
+            chunkPoints > 0 ? Double(shared.chunkBytes.load(ordering: .relaxed)) / Double(chunkPoints) : 0
         stats.pointsAccepted = shared.pointsAccepted.load(ordering: .relaxed)
         stats.pointsRefused = shared.pointsRefused.load(ordering: .relaxed)
         stats.pointsLate = shared.pointsLate.load(ordering: .relaxed)
@@ -319,10 +323,16 @@ package final class Historian: MetricSource {
         }
         return [
             sample("points_accepted_total", .counter, "Points made durable.", stats.pointsAccepted),
-            sample("points_refused_total", .counter, "Points refused: backlog or journal full, or failed.", stats.pointsRefused),
-            sample("points_late_total", .counter, "Points older than what was known of their series.", stats.pointsLate),
-            sample("write_failures_total", .counter, "Failed attempts to write chunks; tried again.", stats.writeFailures),
-            sample("queries_refused_total", .counter, "Queries refused because too many waited.", Int(queries.refused.count)),
+            sample(
+                "points_refused_total", .counter, "Points refused: backlog or journal full, or failed.",
+                stats.pointsRefused),
+            sample(
+                "points_late_total", .counter, "Points older than what was known of their series.", stats.pointsLate),
+            sample(
+                "write_failures_total", .counter, "Failed attempts to write chunks; tried again.", stats.writeFailures),
+            sample(
+                "queries_refused_total", .counter, "Queries refused because too many waited.",
+                Int(queries.refused.count)),
             sample("points", .gauge, "Points on disk and in memory.", stats.points),
             sample("bytes", .gauge, "Size of the chunk files.", stats.bytes),
             sample("series", .gauge, "Series known.", stats.series),

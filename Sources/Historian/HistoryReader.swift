@@ -11,7 +11,8 @@ final class HistoryReader {
 
     /// The series' points in the range, day by day, each day in order. `body` returns false to stop.
     func each(
-        _ series: SeriesID, _ type: ValueType, _ range: TimeRange, _ memory: [MemorySnapshot], newestFirst: Bool = false,
+        _ series: SeriesID, _ type: ValueType, _ range: TimeRange, _ memory: [MemorySnapshot],
+        newestFirst: Bool = false,
         _ body: (PointBuffer) -> Bool
     ) throws(Problem) {
         let from = range.from.nanoseconds
@@ -112,7 +113,9 @@ final class HistoryReader {
     /// Points that are in no chunk yet, by day.
     private func split(_ memory: [MemorySnapshot], _ type: ValueType) -> [Day: PointBuffer] {
         var all = PointBuffer()
-        for snapshot in memory { for (looseType, points) in snapshot.loose { all.append(points, of: looseType, as: type) } }
+        for snapshot in memory {
+            for (looseType, points) in snapshot.loose { all.append(points, of: looseType, as: type) }
+        }
         var days: [Day: PointBuffer] = [:]
         var start = 0
         while start < all.count {

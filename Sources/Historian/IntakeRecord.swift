@@ -48,10 +48,27 @@ enum IntakeRecord {
             for run in runs {
                 let target = UnsafeMutableRawPointer(sink.base + sink.count)
                 switch run.width {
-                case 1: for index in 0..<run.count { target.storeBytes(of: UInt8(truncatingIfNeeded: slots[row + index]), toByteOffset: index, as: UInt8.self) }
-                case 2: for index in 0..<run.count { target.storeBytes(of: UInt16(truncatingIfNeeded: slots[row + index]).littleEndian, toByteOffset: 2 * index, as: UInt16.self) }
-                case 4: for index in 0..<run.count { target.storeBytes(of: UInt32(truncatingIfNeeded: slots[row + index]).littleEndian, toByteOffset: 4 * index, as: UInt32.self) }
-                default: for index in 0..<run.count { target.storeBytes(of: slots[row + index].littleEndian, toByteOffset: 8 * index, as: UInt64.self) }
+                case 1:
+                    for index in 0..<run.count {
+                        target.storeBytes(
+                            of: UInt8(truncatingIfNeeded: slots[row + index]), toByteOffset: index, as: UInt8.self)
+                    }
+                case 2:
+                    for index in 0..<run.count {
+                        target.storeBytes(
+                            of: UInt16(truncatingIfNeeded: slots[row + index]).littleEndian, toByteOffset: 2 * index,
+                            as: UInt16.self)
+                    }
+                case 4:
+                    for index in 0..<run.count {
+                        target.storeBytes(
+                            of: UInt32(truncatingIfNeeded: slots[row + index]).littleEndian, toByteOffset: 4 * index,
+                            as: UInt32.self)
+                    }
+                default:
+                    for index in 0..<run.count {
+                        target.storeBytes(of: slots[row + index].littleEndian, toByteOffset: 8 * index, as: UInt64.self)
+                    }
                 }
                 row += run.count
                 sink.count += run.count * run.width
@@ -69,7 +86,9 @@ enum IntakeRecord {
             switch try source.byte() {
             case Self.layout:
                 let count = try source.varint()
-                guard count <= UInt64(bytes.count), let layout = Layout(try source.take(Int(count))) else { throw ChunkDamage() }
+                guard count <= UInt64(bytes.count), let layout = Layout(try source.take(Int(count))) else {
+                    throw ChunkDamage()
+                }
                 onLayout(layout)
             case Self.batch:
                 let layout = try find(try source.fixed(8))
@@ -84,7 +103,9 @@ enum IntakeRecord {
         let flags = try source.byte()
         let count = Int(truncatingIfNeeded: try source.varint())
         let isDense = flags & 1 != 0
-        guard count >= 0, count <= source.bytes.count, !isDense || count == layout.descriptor.tags.count else { throw ChunkDamage() }
+        guard count >= 0, count <= source.bytes.count, !isDense || count == layout.descriptor.tags.count else {
+            throw ChunkDamage()
+        }
         var tags: [Int] = []
         var slots: [UInt64] = []
         slots.reserveCapacity(count)
@@ -93,7 +114,8 @@ enum IntakeRecord {
                 for _ in 0..<run.count {
                     let raw = try source.fixed(run.width)
                     let shift = UInt64(64 - 8 * run.width)
-                    slots.append(run.isSigned ? UInt64(bitPattern: Int64(bitPattern: raw << shift) >> Int64(shift)) : raw)
+                    slots.append(
+                        run.isSigned ? UInt64(bitPattern: Int64(bitPattern: raw << shift) >> Int64(shift)) : raw)
                 }
             }
         } else {
@@ -137,7 +159,8 @@ enum IntakeRecord {
                 let offset = Int(slots[row] >> 32)
                 let length = Int(slots[row] & 0xFFFF_FFFF)
                 guard offset + length <= blob.count || length == 0 else { throw ChunkDamage() }
-                builder.set(tag: tag, bytes: length == 0 ? blob[0..<0] : blob[offset..<offset + length], quality: quality)
+                builder.set(
+                    tag: tag, bytes: length == 0 ? blob[0..<0] : blob[offset..<offset + length], quality: quality)
             }
             if let times { builder.setSourceTime(tag: tag, Timestamp(nanoseconds: times[row])) }
         }

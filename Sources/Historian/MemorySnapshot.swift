@@ -77,7 +77,8 @@ extension PointBuffer {
             if type.isInline, let slot = (try? columns.value(0).converted(to: wanted))?.slot {
                 append(time: other.times[row], slot: slot, status: other.status(row))
             } else {
-                let status = Quality(rawValue: other.status(row)).isBad ? other.status(row) : Quality.badTypeMismatch.rawValue
+                let status =
+                    Quality(rawValue: other.status(row)).isBad ? other.status(row) : Quality.badTypeMismatch.rawValue
                 append(time: other.times[row], slot: wanted.isInline ? 0 : UInt64(blob.count) << 32, status: status)
             }
         }

@@ -78,7 +78,8 @@ struct Replay {
         if let failure { throw failure }
         if !isSound {
             throw Problem(
-                "historian.damaged", "the intake journal has a record at \(record.position.rawValue) that is not one of ours",
+                "historian.damaged",
+                "the intake journal has a record at \(record.position.rawValue) that is not one of ours",
                 ["journal": journal.directory, "position": String(record.position.rawValue)])
         }
         layouts.merge(found) { $1 }

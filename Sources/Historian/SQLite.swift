@@ -11,7 +11,8 @@ final class SQLiteConnection: @unchecked Sendable {
     /// WAL; `synchronous` FULL, so that a commit is durable when it returns.
     init(_ path: String, isReadOnly: Bool = false) throws(Problem) {
         self.path = path
-        let flags = (isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX
+        let flags =
+            (isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX
         let code = sqlite3_open_v2(path, &handle, flags, nil)
         if code != SQLITE_OK {
             let problem = failure(code)

@@ -348,7 +348,9 @@ final class Shard: @unchecked Sendable {
     }
 
     private func unlink(_ day: Day, _ shard: Int) {
-        if shard == number, let at = openFiles.firstIndex(where: { $0.day == day }) { openFiles.remove(at: at).file.close() }
+        if shard == number, let at = openFiles.firstIndex(where: { $0.day == day }) {
+            openFiles.remove(at: at).file.close()
+        }
         shared.days.remove(day, shard)
         let path = shared.days.path(day, shard)
         for suffix in ["-wal", "-shm", ""] {
@@ -367,7 +369,9 @@ final class Shard: @unchecked Sendable {
             plan.days[chunk.day, default: WritePlan.Part()].sealed.append(at)
         }
         for key in late.keys {
-            guard includingLate || plan.days[key.day]?.sealed.contains(where: { sealed[$0].row.series == key.series }) ?? false
+            guard
+                includingLate
+                    || plan.days[key.day]?.sealed.contains(where: { sealed[$0].row.series == key.series }) ?? false
             else { continue }
             plan.days[key.day, default: WritePlan.Part()].late.append(key)
             // What is written of a series and day reaches up to one intake position: the head goes along.
@@ -460,7 +464,9 @@ final class Shard: @unchecked Sendable {
             var start = 0
             while start < columns.count {
                 let count = min(BlockFormat.pointsMax, columns.count - start)
-                writer.put(columns.dropFirst(start, count: count), type: late.type, state: &state, dictionary: dictionary) {
+                writer.put(
+                    columns.dropFirst(start, count: count), type: late.type, state: &state, dictionary: dictionary
+                ) {
                     points.bytes(start + $0)
                 }
                 start += count

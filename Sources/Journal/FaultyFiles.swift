@@ -8,7 +8,9 @@ package final class FaultyFiles: FileSystem {
     package enum Operation: String, Sendable, CaseIterable {
         case open, list, remove, rename, syncDirectory, size, lock, read, write, truncate, sync
         /// Those that change something on the disk: where a power cut can matter.
-        package static let changing: Set<Operation> = [.open, .remove, .rename, .syncDirectory, .write, .truncate, .sync]
+        package static let changing: Set<Operation> = [
+            .open, .remove, .rename, .syncDirectory, .write, .truncate, .sync,
+        ]
     }
 
     fileprivate struct Pending {
@@ -298,7 +300,8 @@ private final class FaultyFile: OpenFile {
             pending.apply(to: &node.value.current)
             node.value.pending.append(pending)
         }
-        try files.perform(.truncate, path, generation: generation, partly: { _ in cut() }) { _ -> Result<Void, Problem> in
+        try files.perform(.truncate, path, generation: generation, partly: { _ in cut() }) {
+            _ -> Result<Void, Problem> in
             cut()
             return .success(())
         }

@@ -140,8 +140,11 @@ package final class Journal: Sendable {
     /// acknowledged may or may not be there afterwards.
     package func reopen() async throws(Problem) {
         let result: Result<Void, Problem> = await withCheckedContinuation { continuation in
-            request { state in state.reopenRequests.append { continuation.resume(returning: $0) } }
-                orElse: { continuation.resume(returning: .failure($0)) }
+            request { state in
+                state.reopenRequests.append { continuation.resume(returning: $0) }
+            } orElse: {
+                continuation.resume(returning: .failure($0))
+            }
         }
         try result.get()
     }
@@ -153,7 +156,9 @@ package final class Journal: Sendable {
             request { state in
                 state.isClosing = true
                 state.closeRequests.append { continuation.resume() }
-            } orElse: { _ in continuation.resume() }
+            } orElse: { _ in
+                continuation.resume()
+            }
         }
         lock.release()
     }

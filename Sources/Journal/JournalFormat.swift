@@ -61,7 +61,8 @@ enum JournalFormat {
         let word = UInt32(payload.count) | kind.rawValue << 28
         target.storeBytes(of: word.littleEndian, as: UInt32.self)
         target.storeBytes(
-            of: checksum(word: word, position: position, payload: payload).littleEndian, toByteOffset: 4, as: UInt32.self)
+            of: checksum(word: word, position: position, payload: payload).littleEndian, toByteOffset: 4,
+            as: UInt32.self)
         if let source = payload.baseAddress { (target + frameBytes).copyMemory(from: source, byteCount: payload.count) }
     }
 

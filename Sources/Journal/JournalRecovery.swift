@@ -121,7 +121,9 @@ struct JournalRecovery {
             if cursors == nil { return (base, nil) }
             if used == count { continue }
             // Either torn, or the rest of a record lies beyond the window.
-            guard needed > 0, JournalFormat.headerBytes + Int(end - base) + needed <= size else { return (end, cursors) }
+            guard needed > 0, JournalFormat.headerBytes + Int(end - base) + needed <= size else {
+                return (end, cursors)
+            }
             if needed > window.count { window = [UInt8](repeating: 0, count: needed) }
         }
     }

@@ -15,8 +15,12 @@ package struct BatchPolicy: Sendable, Hashable {
     }
 
     package static let schema = Schema([
-        Field("rowsMax", .integer(1...1_000_000), default: .integer(5000), help: "Rows of a batch at most.", chinese: "每批最多行数。"),
-        Field("bytesMax", .size(1024...1 << 30), default: .size(4 << 20), help: "Bytes of a batch at most.", chinese: "每批最多字节数。"),
+        Field(
+            "rowsMax", .integer(1...1_000_000), default: .integer(5000), help: "Rows of a batch at most.",
+            chinese: "每批最多行数。"),
+        Field(
+            "bytesMax", .size(1024...1 << 30), default: .size(4 << 20), help: "Bytes of a batch at most.",
+            chinese: "每批最多字节数。"),
         Field(
             "delayMax", .duration(.milliseconds(1)...(.seconds(3600))), default: .duration(200_000_000),
             help: "A batch goes at the latest so long after its first row.", chinese: "首行之后最长等待时间。"),
@@ -44,7 +48,9 @@ package struct BufferPolicy: Sendable, Hashable {
     }
 
     package static let schema = Schema([
-        Field("bytesMax", .size(1 << 20...1 << 44), default: .size(1 << 30), help: "Bytes on disk that may wait.", chinese: "磁盘缓冲上限。"),
+        Field(
+            "bytesMax", .size(1 << 20...1 << 44), default: .size(1 << 30), help: "Bytes on disk that may wait.",
+            chinese: "磁盘缓冲上限。"),
         Field(
             "onFull", .choice(OnFull.allCases.map(\.rawValue)), default: .string(OnFull.dropOldest.rawValue),
             help: "What happens when the buffer is full.", chinese: "缓冲区已满时的处理方式。"),
@@ -71,8 +77,12 @@ package struct LanePolicy: Sendable, Hashable {
     }
 
     package static let schema = Schema([
-        Field("lanes", .integer(1...256), default: .integer(1), help: "Connections side by side; rows of one key keep their order.", chinese: "并行连接数。"),
-        Field("inFlightMax", .integer(1...1024), default: .integer(1), help: "Unconfirmed batches of a lane.", chinese: "每个通道未确认批次数。"),
+        Field(
+            "lanes", .integer(1...256), default: .integer(1),
+            help: "Connections side by side; rows of one key keep their order.", chinese: "并行连接数。"),
+        Field(
+            "inFlightMax", .integer(1...1024), default: .integer(1), help: "Unconfirmed batches of a lane.",
+            chinese: "每个通道未确认批次数。"),
         Field("key", .string, help: "Column that chooses the lane.", chinese: "选择通道的列。"),
     ])
 

@@ -56,7 +56,8 @@ enum Samples {
         let release = AcknowledgePacket(
             packetID: 1, reason: version == .v5 ? .packetIdentifierNotFound : .success, properties: with(.pubrel))
         var packets: [Packet] = [
-            .connect(connect), .connack(ConnackPacket(sessionPresent: true, reason: .success, properties: with(.connack))),
+            .connect(connect),
+            .connack(ConnackPacket(sessionPresent: true, reason: .success, properties: with(.connack))),
             .publish(PublishPacket(topic: "a/b", payload: Bytes(), properties: with(.publish))),
             .publish(
                 PublishPacket(
@@ -93,7 +94,8 @@ enum Samples {
     }
 }
 
-func decode(_ bytes: [UInt8], _ version: ProtocolVersion = .v5, max: Int = 1 << 20) throws(CodecError) -> (Packet, Int)? {
+func decode(_ bytes: [UInt8], _ version: ProtocolVersion = .v5, max: Int = 1 << 20) throws(CodecError) -> (Packet, Int)?
+{
     var failure: CodecError?
     let result = bytes.withUnsafeBytes { raw -> (Packet, Int)? in
         do throws(CodecError) { return try Packet.decode(raw, version: version, packetBytesMax: max) } catch {
@@ -114,7 +116,8 @@ func reason(_ bytes: [UInt8], _ version: ProtocolVersion = .v5, max: Int = 1 << 
 
 @Suite("MQTT codec")
 struct CodecTests {
-    @Test("every packet with every property reads back as it was written", arguments: [ProtocolVersion.v311, .v31, .v5])
+    @Test(
+        "every packet with every property reads back as it was written", arguments: [ProtocolVersion.v311, .v31, .v5])
     func roundTrip(version: ProtocolVersion) throws {
         for packet in Samples.packets(version) {
             let bytes = packet.encoded(version)
@@ -239,7 +242,8 @@ struct CodecTests {
         for context in PropertyContext.allCases where context != .auth {
             for id in PropertyID.allCases where id.allowedContexts & context.bit != 0 && id != .authenticationData {
                 let twice = Self.encoded(id) + Self.encoded(id)
-                #expect(read(twice, context) == (id.mayRepeat(in: context) ? nil : .protocolError), "\(id) in \(context)")
+                #expect(
+                    read(twice, context) == (id.mayRepeat(in: context) ? nil : .protocolError), "\(id) in \(context)")
             }
         }
     }
@@ -296,7 +300,8 @@ struct CodecTests {
     func acknowledgements() throws {
         #expect(try decode([0x40, 2, 0, 5])?.0 == .puback(AcknowledgePacket(packetID: 5)))
         #expect(
-            try decode([0x40, 3, 0, 5, 0x10])?.0 == .puback(AcknowledgePacket(packetID: 5, reason: .noMatchingSubscribers)))
+            try decode([0x40, 3, 0, 5, 0x10])?.0
+                == .puback(AcknowledgePacket(packetID: 5, reason: .noMatchingSubscribers)))
         #expect(reason([0x40, 3, 0, 5, 0x8E]) == .protocolError)
         #expect(reason([0x62, 3, 0, 5, 0x10]) == .protocolError)
         #expect(reason([0x40, 3, 0, 5, 0], .v311) == .malformedPacket)

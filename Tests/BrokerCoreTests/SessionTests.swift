@@ -87,7 +87,9 @@ struct SessionTests {
         #expect(desk.exchange.shards[0].gauges.queued == 0)
     }
 
-    @Test("a persistent session gets what came while it was away, unacknowledged first and marked [MQTT-4.4.0-1]", arguments: both)
+    @Test(
+        "a persistent session gets what came while it was away, unacknowledged first and marked [MQTT-4.4.0-1]",
+        arguments: both)
     func resume(version: ProtocolVersion) throws {
         let desk = Desk()
         let subscriber = desk.connected("s", version: version, clean: false, expiry: 1000)
@@ -210,7 +212,8 @@ struct SessionTests {
         #expect(got.count == 53 - Int(dropped))
     }
 
-    @Test("retained messages come to new subscriptions, marked; an empty one removes them [MQTT-3.3.1-6] [MQTT-3.3.1-8]")
+    @Test(
+        "retained messages come to new subscriptions, marked; an empty one removes them [MQTT-3.3.1-6] [MQTT-3.3.1-8]")
     func retained() {
         let desk = Desk()
         let publisher = desk.connected("p")
@@ -274,11 +277,14 @@ struct SessionTests {
         #expect(client.payloads() == ["other"])
         client.send(
             .subscribe(
-                SubscribePacket(packetID: 2, entries: [.init("$share/g/t", SubscriptionOptions(qos: .atMostOnce, noLocal: true))])))
+                SubscribePacket(
+                    packetID: 2, entries: [.init("$share/g/t", SubscriptionOptions(qos: .atMostOnce, noLocal: true))])))
         #expect(client.take() == [.disconnect(ReasonPacket(reason: .protocolError))])
     }
 
-    @Test("a will is published when the client is lost and not when it says goodbye [MQTT-3.1.2-8] [MQTT-3.1.2-10]", arguments: both)
+    @Test(
+        "a will is published when the client is lost and not when it says goodbye [MQTT-3.1.2-8] [MQTT-3.1.2-10]",
+        arguments: both)
     func will(version: ProtocolVersion) {
         let desk = Desk()
         let watcher = desk.connected("w")
@@ -346,7 +352,9 @@ struct SessionTests {
         #expect(client.isClosed)
     }
 
-    @Test("a message expires in the queue, and otherwise arrives with what is left of its interval [MQTT-3.3.2-5] [MQTT-3.3.2-6]")
+    @Test(
+        "a message expires in the queue, and otherwise arrives with what is left of its interval [MQTT-3.3.2-5] [MQTT-3.3.2-6]"
+    )
     func messageExpiry() {
         let desk = Desk()
         let subscriber = desk.connected("s", clean: false, expiry: 1000)
@@ -409,7 +417,8 @@ struct SessionTests {
         #expect(old.take() == [.puback(AcknowledgePacket(packetID: 9))])
     }
 
-    @Test("writing to devices is refused for clients from beyond this machine, $SYS and $share for all", arguments: both)
+    @Test(
+        "writing to devices is refused for clients from beyond this machine, $SYS and $share for all", arguments: both)
     func guarded(version: ProtocolVersion) {
         let desk = Desk()
         let watcher = desk.connected("w")
@@ -469,7 +478,9 @@ struct SessionTests {
                     entries: [
                         .init("a/#/b", SubscriptionOptions(qos: .atMostOnce)),
                         .init("ok", SubscriptionOptions(qos: .atLeastOnce)),
-                        .init(Array(repeating: "x", count: 300).joined(separator: "/"), SubscriptionOptions(qos: .atMostOnce)),
+                        .init(
+                            Array(repeating: "x", count: 300).joined(separator: "/"),
+                            SubscriptionOptions(qos: .atMostOnce)),
                     ])))
         #expect(
             client.take() == [

@@ -86,8 +86,10 @@ struct ShardTests {
                 if step >= steps, step < steps + 6 {
                     number += 1
                     publisher.push(
-                        PublishPacket(topic: "t", payload: Bytes("\(number)"), qos: .atLeastOnce, packetID: UInt16(number))
-                            .encoded(.v5))
+                        PublishPacket(
+                            topic: "t", payload: Bytes("\(number)"), qos: .atLeastOnce, packetID: UInt16(number)
+                        )
+                        .encoded(.v5))
                 }
                 desk.loops[(step + fire) % 3].run()
             }

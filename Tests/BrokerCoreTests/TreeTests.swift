@@ -61,7 +61,8 @@ struct TreeTests {
         _ = shard.route(known: "office/light")
         let before = shard.counters.routesResolved
         _ = shard.subscribe(
-            session, try TopicFilter("plant/line1/#"), SubscriptionOptions(qos: .atMostOnce), subscriptionID: 0) {}
+            session, try TopicFilter("plant/line1/#"), SubscriptionOptions(qos: .atMostOnce), subscriptionID: 0
+        ) {}
         _ = shard.route(known: "office/light")
         #expect(shard.counters.routesResolved == before)
         _ = shard.route(known: "plant/line1/press/temperature")

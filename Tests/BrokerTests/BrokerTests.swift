@@ -83,7 +83,8 @@ struct BrokerTests {
             try await subscriber.subscribe("t", qos: .atLeastOnce)
             let sizes = [0, 1, 100, 20_000, 3, 500_000, 0, 900_000, 7]
             for size in sizes {
-                try await publisher.publish("t", Bytes(Array(repeating: UInt8(size % 251), count: size)), qos: .atLeastOnce)
+                try await publisher.publish(
+                    "t", Bytes(Array(repeating: UInt8(size % 251), count: size)), qos: .atLeastOnce)
             }
             let got = await take(sizes.count, from: subscriber)
             #expect(got.map(\.payload.count) == sizes)
@@ -290,7 +291,8 @@ struct ListenerConfigurationTests {
                     connectSeconds: 3))
     }
 
-    @Test("says what is wrong with an address", arguments: ["1883", "host", "::1:1883", "host:x", "host:70000", ":1883"])
+    @Test(
+        "says what is wrong with an address", arguments: ["1883", "host", "::1:1883", "host:x", "host:70000", ":1883"])
     func badBind(text: String) {
         let problem = #expect(throws: Problem.self) { try ListenerConfiguration(.object(["bind": .string(text)])) }
         #expect(problem?.code == "listener.bad_bind")

@@ -60,7 +60,9 @@ import Testing
             expected += 1
             let connects = expected
             await f.eventually("attempt \(connects)") { f.toy.connects == connects }
-            await f.eventually("it failed") { await f.gateway.diagnostics(device: "press")?.status.state == .disconnected }
+            await f.eventually("it failed") {
+                await f.gateway.diagnostics(device: "press")?.status.state == .disconnected
+            }
         }
         let batch = try #require(f.bus.batches(topic).last)
         #expect(batch.quality(0) == .badNoCommunication && batch.quality(1) == .badNoCommunication)
@@ -84,7 +86,8 @@ import Testing
         await f.pass(.milliseconds(500))
         await f.eventually("back") { f.statuses.all.last?.state == .connected }
         #expect(f.toy.connects == 2)
-        #expect(await f.gateway.diagnostics(device: "press")?.counters.contains(CounterReading("reconnects", 1)) == true)
+        #expect(
+            await f.gateway.diagnostics(device: "press")?.counters.contains(CounterReading("reconnects", 1)) == true)
         await f.end()
     }
 
@@ -104,7 +107,8 @@ import Testing
         await f.eventually("degraded") { f.statuses.all.last?.state == .degraded }
         #expect(
             f.statuses.all.last?.message
-                == "device \"press\", tag \"flow\", address \"!x\", column 1: must not begin with \"!\" (1 of 2 tags are bad)")
+                == "device \"press\", tag \"flow\", address \"!x\", column 1: must not begin with \"!\" (1 of 2 tags are bad)"
+        )
         #expect(f.bus.batches(topic).last?.quality(0) == .good)
         #expect(f.bus.batches(topic).last?.quality(1) == .badAddressInvalid)
         await f.end()

@@ -122,7 +122,9 @@ class ToyBase {
     var counters = DriverCounters()
 
     init(_ context: DriverContext, _ settings: ConfigValue) throws(Problem) {
-        guard let host = settings["host"]?.string else { throw Problem("device.configuration", "connection: host is missing") }
+        guard let host = settings["host"]?.string else {
+            throw Problem("device.configuration", "connection: host is missing")
+        }
         self.context = context
         self.host = host
         endpoint = host
@@ -231,7 +233,8 @@ class ToyBase {
 
 final class ToyDriver: ToyBase, Driver {
     static let info = DriverInfo(
-        name: "toy", title: "Toy", titleChinese: "玩具", connection: ToyBase.schema(), addressHelp: "any", addressHelpChinese: "任意")
+        name: "toy", title: "Toy", titleChinese: "玩具", connection: ToyBase.schema(), addressHelp: "any",
+        addressHelpChinese: "任意")
     init(_ context: DriverContext, settings: ConfigValue) throws(Problem) { try super.init(context, settings) }
 }
 
@@ -276,9 +279,12 @@ struct Fixture {
     var toy: ToyWorld.Toy { ToyWorld.shared.toy(host) }
     func change(_ body: @Sendable (inout ToyWorld.Toy) -> Void) { ToyWorld.shared.change(host, body) }
 
-    func device(_ groups: [GroupConfiguration], driver: String = "toy", host other: String? = nil) -> DeviceConfiguration {
+    func device(_ groups: [GroupConfiguration], driver: String = "toy", host other: String? = nil)
+        -> DeviceConfiguration
+    {
         DeviceConfiguration(
-            name: "press", uid: "uid", driver: driver, connection: .object(["host": .string(other ?? host)]), groups: groups)
+            name: "press", uid: "uid", driver: driver, connection: .object(["host": .string(other ?? host)]),
+            groups: groups)
     }
 
     func group(
@@ -317,7 +323,9 @@ struct Fixture {
 }
 
 struct NoLinks: LinkConnector {
-    func connect(host: String, port: Int, timeout: TimeAmount, on eventLoop: any EventLoop) async throws(Problem) -> any Link {
+    func connect(host: String, port: Int, timeout: TimeAmount, on eventLoop: any EventLoop) async throws(Problem)
+        -> any Link
+    {
         throw Problem("device.unreachable", "no network here")
     }
 }

@@ -4,10 +4,12 @@ import Testing
 @testable import Gateway
 
 @Suite struct ValueTests {
-    @Test("scaling gives the decimals that people expect", arguments: [
-        (234.0, 0.1, 0.0, 23.4), (715, 0.1, 0, 71.5), (1, 0.01, 0, 0.01), (3, 0.001, 0, 0.003), (10, 2, 1, 21),
-        (100, 0.5, -20, 30), (7, -0.1, 0, -0.7),
-    ])
+    @Test(
+        "scaling gives the decimals that people expect",
+        arguments: [
+            (234.0, 0.1, 0.0, 23.4), (715, 0.1, 0, 71.5), (1, 0.01, 0, 0.01), (3, 0.001, 0, 0.003), (10, 2, 1, 21),
+            (100, 0.5, -20, 30), (7, -0.1, 0, -0.7),
+        ])
     func scales(_ raw: Double, _ scale: Double, _ offset: Double, _ expected: Double) {
         let scaling = Scaling(scale: scale, offset: offset)
         #expect(scaling.apply(raw) == expected)
@@ -60,7 +62,8 @@ import Testing
     func creeping() {
         var filter = filter(Deadband(absolute: 1))
         var reports = 0
-        for step in 0..<100 where filter.report(batch(Float(step) * 0.125, 1, "x", true), monotonic: Int64(step)) != nil {
+        for step in 0..<100 where filter.report(batch(Float(step) * 0.125, 1, "x", true), monotonic: Int64(step)) != nil
+        {
             reports += 1
         }
         #expect(reports == 12)

@@ -48,10 +48,12 @@ import Testing
         await f.end()
     }
 
-    @Test("who may not write, what is not JSON and unknown devices get an answer that says so", arguments: [
-        (#"{"a": 1}"#, false, "press", "write.not_permitted"), ("{", true, "press", "write.not_json"),
-        (#"{"a": 1}"#, true, "nobody", "device.unknown"),
-    ])
+    @Test(
+        "who may not write, what is not JSON and unknown devices get an answer that says so",
+        arguments: [
+            (#"{"a": 1}"#, false, "press", "write.not_permitted"), ("{", true, "press", "write.not_json"),
+            (#"{"a": 1}"#, true, "nobody", "device.unknown"),
+        ])
     func refusals(_ payload: String, _ may: Bool, _ device: String, _ code: String) async throws {
         let f = Fixture(host: "refusals-\(code)")
         try await running(f)
@@ -70,7 +72,8 @@ import Testing
             f,
             [
                 TagConfiguration(
-                    name: "level", address: "a", type: ValueType(.uint8), access: .readWrite, scaling: Scaling(scale: 0.5)),
+                    name: "level", address: "a", type: ValueType(.uint8), access: .readWrite,
+                    scaling: Scaling(scale: 0.5)),
                 TagConfiguration(name: "fixed", address: "b", type: ValueType(.int16)),
             ])
         let results = await f.gateway.write(

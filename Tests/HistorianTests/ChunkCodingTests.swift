@@ -43,35 +43,62 @@ struct ChunkCodingTests {
         var total: UInt64 = 12345
         var step = 1
         return switch kind {
-        case 0: (.float32, (0..<count).map { _ in
-            level += Double(Int.random(in: -3...3, using: &random)) / 10
-            return UInt64(Float((level * 10).rounded() / 10).bitPattern)
-        })
+        case 0:
+            (
+                .float32,
+                (0..<count).map { _ in
+                    level += Double(Int.random(in: -3...3, using: &random)) / 10
+                    return UInt64(Float((level * 10).rounded() / 10).bitPattern)
+                }
+            )
         case 1: (.float64, (0..<count).map { _ in Double.random(in: -1e3...1e3, using: &random).bitPattern })
-        case 2: (.uint32, (0..<count).map { _ in
-            total = (total + UInt64.random(in: 0...4, using: &random)) & 0xFFFF_FFFF
-            return total
-        })
-        case 3: (.int16, (0..<count).map { _ in
-            if Int.random(in: 0..<50, using: &random) == 0 { step = Int.random(in: -5...5, using: &random) }
-            return UInt64(bitPattern: Int64(step))
-        })
+        case 2:
+            (
+                .uint32,
+                (0..<count).map { _ in
+                    total = (total + UInt64.random(in: 0...4, using: &random)) & 0xFFFF_FFFF
+                    return total
+                }
+            )
+        case 3:
+            (
+                .int16,
+                (0..<count).map { _ in
+                    if Int.random(in: 0..<50, using: &random) == 0 { step = Int.random(in: -5...5, using: &random) }
+                    return UInt64(bitPattern: Int64(step))
+                }
+            )
         case 4: (.bool, (0..<count).map { _ in UInt64.random(in: 0...1, using: &random) })
-        case 5: (.float64, (0..<count).map { _ in
-            level += Double(Int.random(in: -99...99, using: &random)) / 100
-            return ((level * 100).rounded() / 100).bitPattern
-        })
+        case 5:
+            (
+                .float64,
+                (0..<count).map { _ in
+                    level += Double(Int.random(in: -99...99, using: &random)) / 100
+                    return ((level * 100).rounded() / 100).bitPattern
+                }
+            )
         case 6: (.float32, (0..<count).map { _ in UInt64(Float.random(in: 0...1, using: &random).bitPattern) })
         case 7: (.int64, (0..<count).map { _ in random.next() })
         case 8: (.uint64, (0..<count).map { _ in Bool.random(using: &random) ? .max : 0 })
-        case 9: (.float64, (0..<count).map { _ in
-            [Double.nan.bitPattern, 0x7FF8_0000_0000_1234, Double.infinity.bitPattern, (-0.0).bitPattern, 0,
-             Double.leastNonzeroMagnitude.bitPattern, Double.greatestFiniteMagnitude.bitPattern, 1.5.bitPattern]
-                .randomElement(using: &random)!
-        })
-        case 10: (.float32, (0..<count).map { index in
-            index % 40 == 7 ? UInt64(Float.nan.bitPattern) : UInt64(Float(Double(index % 13) / 10).bitPattern)
-        })
+        case 9:
+            (
+                .float64,
+                (0..<count).map { _ in
+                    [
+                        Double.nan.bitPattern, 0x7FF8_0000_0000_1234, Double.infinity.bitPattern, (-0.0).bitPattern, 0,
+                        Double.leastNonzeroMagnitude.bitPattern, Double.greatestFiniteMagnitude.bitPattern,
+                        1.5.bitPattern,
+                    ]
+                    .randomElement(using: &random)!
+                }
+            )
+        case 10:
+            (
+                .float32,
+                (0..<count).map { index in
+                    index % 40 == 7 ? UInt64(Float.nan.bitPattern) : UInt64(Float(Double(index % 13) / 10).bitPattern)
+                }
+            )
         default: (.timestamp, (0..<count).map { index in UInt64(bitPattern: Int64(index) * 1_000_003) })
         }
     }
@@ -194,7 +221,9 @@ struct ChunkCodingTests {
             var points = PointBuffer()
             do throws(ChunkDamage) {
                 let result: Result<Void, ChunkDamage> = bytes.withUnsafeBytes { raw in
-                    do throws(ChunkDamage) { return .success(try ChunkReader.read(raw, into: &points)) } catch { return .failure(error) }
+                    do throws(ChunkDamage) { return .success(try ChunkReader.read(raw, into: &points)) } catch {
+                        return .failure(error)
+                    }
                 }
                 try result.get()
                 #expect(points.times.count == points.slots.count)

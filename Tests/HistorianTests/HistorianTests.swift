@@ -49,7 +49,8 @@ func descriptor(_ device: String = "press-1", group: String = "fast", tags: [Mod
 }
 
 let mixedTags = [
-    Model.Tag(name: "temperature", type: ValueType(.float32), unit: "°C"), Model.Tag(name: "count", type: ValueType(.uint32)),
+    Model.Tag(name: "temperature", type: ValueType(.float32), unit: "°C"),
+    Model.Tag(name: "count", type: ValueType(.uint32)),
     Model.Tag(name: "state", type: ValueType(.string)), Model.Tag(name: "on", type: ValueType(.bool)),
     Model.Tag(name: "offset", type: ValueType(.int16)),
 ]
@@ -61,7 +62,11 @@ func cycle(_ descriptor: BatchDescriptor, _ index: Int, at start: Timestamp = no
     builder.set(tag: 1, value: .uint(UInt64(index)))
     builder.set(tag: 2, value: .string(index % 60 < 30 ? "running" : "idle"))
     builder.set(tag: 3, value: .bool(index % 7 == 0))
-    if index % 50 == 13 { builder.fail(tag: 4, .badTimeout) } else { builder.set(tag: 4, value: .int(Int64(-index % 50))) }
+    if index % 50 == 13 {
+        builder.fail(tag: 4, .badTimeout)
+    } else {
+        builder.set(tag: 4, value: .int(Int64(-index % 50)))
+    }
     return builder.finish()
 }
 
@@ -198,7 +203,10 @@ struct HistorianTests {
         }
         _ = try? await historian.checkpoint()
         #expect(try await historian.seriesCount() == 15)
-        #expect(try await historian.series(SeriesFilter(device: "press-2", tag: "count")).map(\.path) == ["press-2/fast/count"])
+        #expect(
+            try await historian.series(SeriesFilter(device: "press-2", tag: "count")).map(\.path) == [
+                "press-2/fast/count"
+            ])
         #expect(try await historian.series(SeriesFilter(text: "PRESS")).count == 10)
         let info = try #require(try await historian.series(SeriesFilter(device: "boiler", tag: "temperature")).first)
         #expect(info.unit == "°C" && info.type == ValueType(.float32) && info.deviceUID == "uid-boiler")
@@ -253,12 +261,18 @@ struct HistorianTests {
     @Test("a group may change its tags and types while it is recorded")
     func changes() async throws {
         var historian = try await open()
-        let before = descriptor(tags: [Model.Tag(name: "a", type: ValueType(.int32)), Model.Tag(name: "b", type: ValueType(.int32))])
-        let after = descriptor(tags: [Model.Tag(name: "b", type: ValueType(.float64)), Model.Tag(name: "c", type: ValueType(.int32))])
+        let before = descriptor(tags: [
+            Model.Tag(name: "a", type: ValueType(.int32)), Model.Tag(name: "b", type: ValueType(.int32)),
+        ])
+        let after = descriptor(tags: [
+            Model.Tag(name: "b", type: ValueType(.float64)), Model.Tag(name: "c", type: ValueType(.int32)),
+        ])
         func batch(_ descriptor: BatchDescriptor, _ index: Int) -> SampleBatch {
-            let builder = SampleBatchBuilder(dense: descriptor, timestamp: noon.advanced(nanoseconds: Int64(index) * second))
+            let builder = SampleBatchBuilder(
+                dense: descriptor, timestamp: noon.advanced(nanoseconds: Int64(index) * second))
             for (tag, info) in descriptor.tags.enumerated() {
-                builder.set(tag: tag, value: info.type.scalar == .int32 ? .int(Int64(index)) : .float64(Double(index) + 0.5))
+                builder.set(
+                    tag: tag, value: info.type.scalar == .int32 ? .int(Int64(index)) : .float64(Double(index) + 0.5))
             }
             return builder.finish()
         }
@@ -322,7 +336,9 @@ struct HistorianTests {
         #expect(refused.count > 0)
         #expect(accepted.count + refused.count == 500)
         #expect(await historian.stats().pointsRefused == Int(refused.count) * 5)
-        #expect(try await historian.range(group.series[1], TimeRange(from: noon, to: Timestamp(nanoseconds: .max))).count == Int(accepted.count))
+        #expect(
+            try await historian.range(group.series[1], TimeRange(from: noon, to: Timestamp(nanoseconds: .max))).count
+                == Int(accepted.count))
         await historian.close()
         await #expect(throws: Problem.self) { try await historian.append([cycle(group, 0)]) }
         await historian.close()

@@ -98,7 +98,9 @@ struct JournalFaultTests {
         return (acknowledged, committed)
     }
 
-    @Test("a power cut at every single write, sync and rename loses nothing acknowledged and repeats only what was not committed")
+    @Test(
+        "a power cut at every single write, sync and rename loses nothing acknowledged and repeats only what was not committed"
+    )
     func powerCuts() async throws {
         let whole = FaultyFiles(seed: 1)
         _ = await work(whole)
@@ -114,9 +116,13 @@ struct JournalFaultTests {
             let reader = try journal.reader("r")
             let found = try texts(reader, from: reader.committed)
             // From the cursor on everything acknowledged is there, in order, perhaps followed by what was not.
-            let first = found.first.flatMap { $0.split(separator: " ").dropFirst(2).first }.flatMap { Int($0) } ?? acknowledged.count
+            let first =
+                found.first.flatMap { $0.split(separator: " ").dropFirst(2).first }.flatMap { Int($0) }
+                ?? acknowledged.count
             #expect(first <= max(committed, acknowledged.count))
-            #expect(Array(found.prefix(max(0, acknowledged.count - first))) == Array(acknowledged.dropFirst(first)), "cut \(cut)")
+            #expect(
+                Array(found.prefix(max(0, acknowledged.count - first))) == Array(acknowledged.dropFirst(first)),
+                "cut \(cut)")
             #expect(found.count <= acknowledged.count - first + 1)
             #expect(first <= committed || acknowledged.count <= first)
             try await journal.append([Bytes("afterwards")])
@@ -156,7 +162,9 @@ struct JournalFaultTests {
         for round in 0..<3000 {
             var bytes = round % 3 == 0 ? [] : [1] + seed
             if round % 3 == 0 {
-                bytes = (0..<Int.random(in: 0...300, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+                bytes = (0..<Int.random(in: 0...300, using: &random)).map { _ in
+                    UInt8.random(in: 0...255, using: &random)
+                }
             } else {
                 for _ in 0..<Int.random(in: 1...4, using: &random) {
                     bytes[Int.random(in: 1..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
@@ -171,7 +179,8 @@ struct JournalFaultTests {
     func realFiles() async throws {
         let directory = "/tmp/tundish-journal-test-\(SystemRandom().next())"
         let files = SystemFiles()
-        var journal = try Journal.open(directory: directory, options: JournalOptions(bytesMax: 1 << 20, segmentBytes: 4096))
+        var journal = try Journal.open(
+            directory: directory, options: JournalOptions(bytesMax: 1 << 20, segmentBytes: 4096))
         for index in 0..<300 { try await journal.append([Bytes("record number \(index)")]) }
         #expect(throws: Problem.self) { try Journal.open(directory: directory) }
         await journal.close()

@@ -66,7 +66,9 @@ struct JournalTests {
         #expect(journal.stats.recordsAppended == 1608)
         #expect(journal.stats.groupsSynced < 800)
         let all = try texts(journal.reader("r"), from: .zero)
-        for task in 0..<8 { #expect(all.filter { $0.hasPrefix("\(task) ") } == (0..<200).map { "\(task) \($0)" } + ["\(task) end"]) }
+        for task in 0..<8 {
+            #expect(all.filter { $0.hasPrefix("\(task) ") } == (0..<200).map { "\(task) \($0)" } + ["\(task) end"])
+        }
         await journal.close()
     }
 

@@ -20,7 +20,8 @@ import Testing
 
     @Test("neighbours go in one request, up to 125 registers")
     func fillsRequests() throws {
-        #expect(shape(ModbusPlan.blocks(try words(Array(1...300)), PlanLimits())) == [[0, 125], [125, 125], [250, 50]])
+        #expect(
+            shape(ModbusPlan.blocks(try words(Array(1...300)), PlanLimits())) == [[0, 125], [125, 125], [250, 50]])
     }
 
     @Test("a value of several registers is never cut")
@@ -65,8 +66,10 @@ import Testing
         let types: [ScalarType] = [.uint16, .float32, .float64]
         let tags = try tags(
             (0..<200).map { _ in
-                ("\(Int.random(in: 1...3, using: &random))!4\(String(100_000 + Int.random(in: 1...2000, using: &random)).dropFirst())",
-                    ValueType(types[Int.random(in: 0..<3, using: &random)]))
+                (
+                    "\(Int.random(in: 1...3, using: &random))!4\(String(100_000 + Int.random(in: 1...2000, using: &random)).dropFirst())",
+                    ValueType(types[Int.random(in: 0..<3, using: &random)])
+                )
             })
         var limits = PlanLimits()
         limits.registersMax = Int.random(in: 4...125, using: &random)

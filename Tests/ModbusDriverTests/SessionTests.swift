@@ -33,7 +33,8 @@ import Testing
     }
 
     private func word(_ number: Int, unit: Int = 1, _ access: TagAccess = .read) -> TagSpec {
-        TestDevice.tag("u\(unit)w\(number)", "\(unit)!4\(String(100_000 + number).dropFirst())", ValueType(.uint16), access)
+        TestDevice.tag(
+            "u\(unit)w\(number)", "\(unit)!4\(String(100_000 + number).dropFirst())", ValueType(.uint16), access)
     }
 
     @Test("a silent unit behind a gateway costs the others nothing, and is left out after two silences")

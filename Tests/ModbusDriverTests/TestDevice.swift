@@ -182,7 +182,10 @@ final class TestDevice: DriverPeer {
             (Self.tag("bit", "1!400210.4", ValueType(.bool), .readWrite), .bool(true)),
             (Self.tag("low", "1!400212", ValueType(.uint8), .readWrite), .uint(200)),
             (Self.tag("text", "1!400220.8L", ValueType(.string), .readWrite), .string("Zürich")),
-            (Self.tag("array", "1!400230", ValueType(.int32, arrayCount: 3), .readWrite), .array([.int(1), .int(-2), .int(3)])),
+            (
+                Self.tag("array", "1!400230", ValueType(.int32, arrayCount: 3), .readWrite),
+                .array([.int(1), .int(-2), .int(3)])
+            ),
         ]
     }
 
@@ -223,7 +226,9 @@ extension TestDevice.Unit {
             if area.isBits {
                 for start in stride(from: 0, to: Int(count), by: 8) {
                     var byte: UInt8 = 0
-                    for bit in 0..<min(8, Int(count) - start) where coils[Int(address) + start + bit] { byte |= 1 << UInt8(bit) }
+                    for bit in 0..<min(8, Int(count) - start) where coils[Int(address) + start + bit] {
+                        byte |= 1 << UInt8(bit)
+                    }
                     data.uint8(byte)
                 }
             } else {

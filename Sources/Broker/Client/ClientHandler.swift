@@ -117,7 +117,8 @@ final class ClientHandler: ChannelInboundHandler {
         guard connack.reason == .success else {
             let code = String(connack.reason.rawValue, radix: 16)
             answered.fail(
-                Problem("mqtt.refused", "the MQTT server refused the connection with reason 0x\(code)", ["reason": code]))
+                Problem(
+                    "mqtt.refused", "the MQTT server refused the connection with reason 0x\(code)", ["reason": code]))
             context?.close(promise: nil)
             return
         }

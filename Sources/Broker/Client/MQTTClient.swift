@@ -16,7 +16,9 @@ package final class MQTTClient: Sendable {
         /// Greatest packet accepted from the server.
         package var packetBytesMax = FixedHeader.remainingCountMax
 
-        package init(host: String = "127.0.0.1", port: Int = 1883, clientID: String = "", version: ProtocolVersion = .v5) {
+        package init(
+            host: String = "127.0.0.1", port: Int = 1883, clientID: String = "", version: ProtocolVersion = .v5
+        ) {
             self.host = host
             self.port = port
             connect.clientID = clientID

@@ -31,7 +31,8 @@ final class ComponentPublisher: BusPublisher {
         if messages.isEmpty { return [] }
         return await withCheckedContinuation { continuation in
             if !offer(Batch(messages: messages, reply: continuation)) {
-                let problem = Problem("broker.publisher_full", "the publisher's queue of \(messagesMax) messages is full")
+                let problem = Problem(
+                    "broker.publisher_full", "the publisher's queue of \(messagesMax) messages is full")
                 continuation.resume(returning: messages.map { _ in .refused(problem) })
             }
         }

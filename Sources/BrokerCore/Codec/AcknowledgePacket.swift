@@ -24,7 +24,9 @@ package struct AcknowledgePacket: Sendable, Hashable {
     }
 
     private static func isAllowed(_ reason: ReasonCode, _ context: PropertyContext) -> Bool {
-        if context == .pubrel || context == .pubcomp { return reason == .success || reason == .packetIdentifierNotFound }
+        if context == .pubrel || context == .pubcomp {
+            return reason == .success || reason == .packetIdentifierNotFound
+        }
         switch reason {
         case .success, .noMatchingSubscribers, .unspecifiedError, .implementationSpecific, .notAuthorized,
             .topicNameInvalid, .packetIdentifierInUse, .quotaExceeded, .payloadFormatInvalid:

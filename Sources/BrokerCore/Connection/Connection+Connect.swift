@@ -112,7 +112,8 @@ extension Connection {
         switch route.topicGuard {
         case .reserved: return false
         case .deviceWrite where !origin.mayWriteDevices: return false
-        default: return authoriser?.mayPublish(will.message.topic, retain: will.message.retain, client: identity) ?? true
+        default:
+            return authoriser?.mayPublish(will.message.topic, retain: will.message.retain, client: identity) ?? true
         }
     }
 

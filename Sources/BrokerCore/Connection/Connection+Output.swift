@@ -20,7 +20,9 @@ extension Connection {
     func write(frame: [UInt8]) {
         if version == .v5, frame.count > packetBytesMax { return }
         append(count: frame.count) { target in
-            frame.withUnsafeBytes { target.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(target), byteCount: $0.count) }
+            frame.withUnsafeBytes {
+                target.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(target), byteCount: $0.count)
+            }
         }
         shard.counters.packetsSent += 1
     }
@@ -63,7 +65,9 @@ extension Connection {
 
     /// The frame as it came, with other flags and packet identifier.
     @inline(__always)
-    private func copy(_ frame: UnsafeRawBufferPointer, first: UInt8, packetID: UInt16, _ publication: borrowing Publication) {
+    private func copy(
+        _ frame: UnsafeRawBufferPointer, first: UInt8, packetID: UInt16, _ publication: borrowing Publication
+    ) {
         guard let source = frame.baseAddress else { return }
         let idOffset = publication.frameHeaderCount + 2 + publication.topic.count
         append(count: frame.count) { target in

@@ -86,7 +86,8 @@ extension Connection {
         let frame = SubscribeAcknowledgePacket(packetID: pending.packetID, reasons: pending.reasons)
             .encoded(.suback, version)
         acknowledge(frame: frame, type: .suback, logPosition: pending.logPosition)
-        for subscription in pending.wantsRetained where session.subscriptions[subscription.filter.text] === subscription {
+        for subscription in pending.wantsRetained where session.subscriptions[subscription.filter.text] === subscription
+        {
             shard.sendRetained(to: session, subscription)
         }
     }

@@ -95,7 +95,9 @@ package final class Connection {
             while taken < bytes.count, state == .awaitingConnect || state == .connected {
                 if isReadPaused { break }
                 let left = UnsafeRawBufferPointer(rebasing: bytes[taken...])
-                guard let header = try FixedHeader.parse(left, packetBytesMax: context.limits.packetBytesMax) else { break }
+                guard let header = try FixedHeader.parse(left, packetBytesMax: context.limits.packetBytesMax) else {
+                    break
+                }
                 if state == .awaitingConnect, header.type != .connect {
                     throw .protocolError("first packet is not CONNECT")  // [MQTT-3.1.0-1]
                 }

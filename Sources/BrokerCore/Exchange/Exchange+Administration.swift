@@ -142,14 +142,17 @@ extension Exchange: MetricSource {
             counter("messages_expired_total", "Messages whose expiry interval had passed.", counters.expired),
             counter("publish_denied_total", "Messages refused for lack of rights.", counters.publishDenied),
             counter("subscribe_denied_total", "Subscriptions refused for lack of rights.", counters.subscribeDenied),
-            counter("retained_refused_total", "Retained messages refused: the store is full.", counters.retainedRefused),
+            counter(
+                "retained_refused_total", "Retained messages refused: the store is full.", counters.retainedRefused),
             counter("connects_total", "Connections accepted.", counters.connected),
             counter("connects_refused_total", "Connections refused.", counters.connectionsRefused),
-            counter("protocol_errors_total", "Connections closed for bytes against the standard.", counters.protocolErrors),
+            counter(
+                "protocol_errors_total", "Connections closed for bytes against the standard.", counters.protocolErrors),
             counter("keep_alive_timeouts_total", "Connections closed for silence.", counters.keepAliveTimeouts),
             counter("connect_timeouts_total", "Connections closed without CONNECT.", counters.connectTimeouts),
             counter("sessions_expired_total", "Sessions ended by their expiry.", counters.sessionsExpired),
-            counter("sessions_taken_over_total", "Connections replaced by another of the same client.", counters.takenOver),
+            counter(
+                "sessions_taken_over_total", "Connections replaced by another of the same client.", counters.takenOver),
             counter("shard_messages_total", "Messages handed to other shards.", counters.handedOver),
             counter("shard_batches_total", "Batches handed to other shards.", counters.handOverBatches),
             counter("congestions_total", "Times that publishers waited for another shard.", counters.congestions),

@@ -79,7 +79,8 @@ package final class Exchange: Bus {
     ) async throws -> any BusSubscription {
         if let shared = filters.first(where: { $0.shareName != nil }) {
             throw Problem(
-                "bus.shared_filter", "component \"\(name)\" cannot subscribe to \"\(shared.text)\": shared subscriptions are for network clients",
+                "bus.shared_filter",
+                "component \"\(name)\" cannot subscribe to \"\(shared.text)\": shared subscriptions are for network clients",
                 ["name": name, "filter": shared.text])
         }
         let shard = takeShard()

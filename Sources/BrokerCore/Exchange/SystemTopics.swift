@@ -78,7 +78,8 @@ extension Exchange {
             averages.update(
                 [
                     counters.packetsReceived, counters.packetsSent, counters.publishReceived, counters.publishSent,
-                    counters.dropped, counters.bytesReceived, counters.bytesSent, counters.connected, counters.connected,
+                    counters.dropped, counters.bytesReceived, counters.bytesSent, counters.connected,
+                    counters.connected,
                 ].map(Double.init), seconds: Double(max(1, limits.sysIntervalSeconds)))
             return averages.values
         }

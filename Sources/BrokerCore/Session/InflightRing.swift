@@ -37,7 +37,8 @@ struct InflightRing {
     private static func packetID(_ sequence: UInt32) -> UInt16 { UInt16(sequence % 65_535 + 1) }
 
     /// Adds a message and returns its packet identifier, which nothing in flight has. [MQTT-2.2.1-4]
-    mutating func add(_ message: StoredMessage, flags: UInt8, subscriptionID: UInt32, group: SharedGroupKey?) -> UInt16 {
+    mutating func add(_ message: StoredMessage, flags: UInt8, subscriptionID: UInt32, group: SharedGroupKey?) -> UInt16
+    {
         if next >= 65_535 * 60_000 { rebase() }
         if span == entries.count { grow() }
         let id = Self.packetID(next)

@@ -132,7 +132,8 @@ final class Session {
             publication.logPosition = shard.log.append(.queued(message, clientID: clientID, qos: flags & 3))
         }
         enqueue(
-            QueuedMessage(message: message, group: group, subscriptionID: subscriptionID, flags: flags), onReplay: false)
+            QueuedMessage(message: message, group: group, subscriptionID: subscriptionID, flags: flags), onReplay: false
+        )
     }
 
     var canSend: Bool { inflight.count < window && inflight.hasRoom }
@@ -191,7 +192,9 @@ final class Session {
     }
 
     @discardableResult
-    private func send(_ queued: QueuedMessage, packetID: UInt16, isDuplicate: Bool = false, on connection: Connection) -> Bool {
+    private func send(_ queued: QueuedMessage, packetID: UInt16, isDuplicate: Bool = false, on connection: Connection)
+        -> Bool
+    {
         let hash = queued.message.topic.withUnsafeBytes { shard.hash($0) }
         return Publication.with(queued.message, hash: hash) { publication in
             connection.write(

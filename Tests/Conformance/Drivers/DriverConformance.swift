@@ -153,7 +153,8 @@ private struct Suite {
         let batch = await host.read(good.map(\.spec) + peer.malformed)
         try requireGood(batch, good)
         for row in good.count..<batch.count {
-            try require(batch.quality(row).standard == .badAddressInvalid, "row \(row) is \(batch.quality(row).name().code)")
+            try require(
+                batch.quality(row).standard == .badAddressInvalid, "row \(row) is \(batch.quality(row).name().code)")
         }
     }
 

@@ -63,7 +63,10 @@ final class WriteJob {
     /// The change of a register that a device without function 22 gets: read, changed here, written.
     var mask: (address: UInt16, and: UInt16, or: UInt16)?
 
-    init(unit: UInt8, _ request: ModbusRequest, items: [Int], parts: [(request: ModbusRequest, item: Int)] = [], batch: WriteBatch) {
+    init(
+        unit: UInt8, _ request: ModbusRequest, items: [Int], parts: [(request: ModbusRequest, item: Int)] = [],
+        batch: WriteBatch
+    ) {
         self.unit = unit
         self.request = request
         self.items = items
@@ -171,7 +174,9 @@ enum WriteMerger {
         }
         for span in sorted {
             let max = span.isBits ? ModbusLimits.writeBitsMax : ModbusLimits.writeRegistersMax
-            if let first = run.first, let last = run.last, last.end != span.start || span.end - first.start > max { close() }
+            if let first = run.first, let last = run.last, last.end != span.start || span.end - first.start > max {
+                close()
+            }
             run.append(span)
         }
         close()

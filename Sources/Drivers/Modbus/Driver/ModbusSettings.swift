@@ -20,7 +20,8 @@ struct ModbusSettings: Sendable {
 
     init(_ value: ConfigValue) throws(Problem) {
         guard let host = value["host"]?.string, !host.isEmpty else {
-            throw Problem("device.configuration", "connection: host is missing; it is a name or an address, such as 192.168.0.10")
+            throw Problem(
+                "device.configuration", "connection: host is missing; it is a name or an address, such as 192.168.0.10")
         }
         func integer(_ key: String) -> Int {
             Int(value[key]?.integer ?? Self.schema.field(key)?.defaultValue?.integer ?? 0)
@@ -33,7 +34,8 @@ struct ModbusSettings: Sendable {
             guard let code = OrderCode(rawValue: text), OrderCode.allowed(bits: bits).contains(code) else {
                 let allowed = OrderCode.allowed(bits: bits).map(\.rawValue).joined(separator: ", ")
                 throw Problem(
-                    "device.configuration", "connection: \(key) \"\(text)\" is none of \(allowed)", ["key": key, "seen": text])
+                    "device.configuration", "connection: \(key) \"\(text)\" is none of \(allowed)",
+                    ["key": key, "seen": text])
             }
             return code
         }
@@ -47,7 +49,8 @@ struct ModbusSettings: Sendable {
             bits16: try order("order16", bits: 16), bits32: try order("order32", bits: 32),
             bits64: try order("order64", bits: 64))
         limits = PlanLimits(
-            registersMax: integer("registersMax"), bitsMax: integer("bitsMax"), registerGapMax: integer("registerGapMax"),
+            registersMax: integer("registersMax"), bitsMax: integer("bitsMax"),
+            registerGapMax: integer("registerGapMax"),
             bitGapMax: integer("bitGapMax"))
         retryBusyMax = integer("retryBusyMax")
         busyDelay = duration("busyDelay")
@@ -59,7 +62,9 @@ struct ModbusSettings: Sendable {
     }
 
     static let schema = Schema([
-        Field("host", .string, required: true, help: "Name or address of the device or gateway.", chinese: "设备或网关的主机名或地址。"),
+        Field(
+            "host", .string, required: true, help: "Name or address of the device or gateway.", chinese: "设备或网关的主机名或地址。"
+        ),
         Field("port", .port, default: .integer(502), help: "TCP port.", chinese: "TCP 端口。"),
         Field(
             "timeout", .duration(.milliseconds(10) ... .seconds(60)), default: .duration(1_000_000_000),
@@ -67,7 +72,9 @@ struct ModbusSettings: Sendable {
         Field(
             "connectTimeout", .duration(.milliseconds(10) ... .seconds(60)), default: .duration(3_000_000_000),
             help: "How long connecting may take.", chinese: "建立连接的最长时间。"),
-        Field("unit", .integer(0...255), default: .integer(1), help: "The unit of addresses that name none.", chinese: "地址未写站号时使用的站号。"),
+        Field(
+            "unit", .integer(0...255), default: .integer(1), help: "The unit of addresses that name none.",
+            chinese: "地址未写站号时使用的站号。"),
         Field(
             "addressBase", .integer(0...1), default: .integer(1), help: "The number of the first register: 1 or 0.",
             chinese: "首个寄存器的编号：1 或 0。"),
@@ -90,14 +97,18 @@ struct ModbusSettings: Sendable {
         Field(
             "registersMax", .integer(1...125), default: .integer(125), help: "Registers read by one request.",
             chinese: "一次请求读取的寄存器数。"),
-        Field("bitsMax", .integer(1...2000), default: .integer(2000), help: "Bits read by one request.", chinese: "一次请求读取的位数。"),
+        Field(
+            "bitsMax", .integer(1...2000), default: .integer(2000), help: "Bits read by one request.",
+            chinese: "一次请求读取的位数。"),
         Field(
             "registerGapMax", .integer(0...124), default: .integer(10),
             help: "Unused registers that are read along to save a request.", chinese: "为合并请求可一并读取的空闲寄存器数。"),
         Field(
-            "bitGapMax", .integer(0...1999), default: .integer(64), help: "The same for bits.", chinese: "为合并请求可一并读取的空闲位数。"),
+            "bitGapMax", .integer(0...1999), default: .integer(64), help: "The same for bits.",
+            chinese: "为合并请求可一并读取的空闲位数。"),
         Field(
-            "retryBusyMax", .integer(0...10), default: .integer(3), help: "How often a request is repeated when the device is busy.",
+            "retryBusyMax", .integer(0...10), default: .integer(3),
+            help: "How often a request is repeated when the device is busy.",
             chinese: "设备忙时的重试次数。"),
         Field(
             "busyDelay", .duration(.milliseconds(1) ... .seconds(10)), default: .duration(100_000_000),

@@ -45,7 +45,8 @@ package final class ModbusTCPDriver: Driver {
             if tag.tag.access.isWritable, !field.area.isWritable {
                 throw Problem(
                     "modbus.address.read_only",
-                    "address \"\(tag.address)\": area \(field.area.rawValue) is read-only; areas 0 and 4 can be written")
+                    "address \"\(tag.address)\": area \(field.area.rawValue) is read-only; areas 0 and 4 can be written"
+                )
             }
             return nil
         } catch {

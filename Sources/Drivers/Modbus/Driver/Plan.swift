@@ -51,7 +51,8 @@ final class ReadBlock {
         start = first.start
         count = end - start
         unit = first.address.unit
-        request = .read(first.area, address: UInt16(truncatingIfNeeded: start), count: UInt16(truncatingIfNeeded: count))
+        request = .read(
+            first.area, address: UInt16(truncatingIfNeeded: start), count: UInt16(truncatingIfNeeded: count))
         decoder = ModbusDecoder(start: start, fields: tags.map { ($0.tag, $0.field) })
     }
 
@@ -108,8 +109,10 @@ final class ModbusPlan: ReadPlan {
     let unreadable: [Int]
     let blocks: [ReadBlock]
 
-
-    init(_ descriptor: BatchDescriptor, _ tags: [PlannedTag], _ limits: PlanLimits, problems: [Int: Problem], unreadable: [Int]) {
+    init(
+        _ descriptor: BatchDescriptor, _ tags: [PlannedTag], _ limits: PlanLimits, problems: [Int: Problem],
+        unreadable: [Int]
+    ) {
         self.descriptor = descriptor
         self.problems = problems
         self.unreadable = unreadable

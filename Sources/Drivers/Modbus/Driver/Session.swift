@@ -25,7 +25,10 @@ final class ModbusSession: LinkReceiver {
     private var failure: Problem?
     private(set) var base: DriverCounters
 
-    init(_ settings: ModbusSettings, _ link: any Link, _ events: DriverEvents, on eventLoop: any EventLoop, counters: DriverCounters) {
+    init(
+        _ settings: ModbusSettings, _ link: any Link, _ events: DriverEvents, on eventLoop: any EventLoop,
+        counters: DriverCounters
+    ) {
         self.settings = settings
         self.link = link
         self.events = events
