@@ -52,7 +52,7 @@ extension DeviceRunner {
         if driverType.info.acquisition != .polled, !group.isSubscribed { await subscribe(group, driver) }
         if driverType.info.acquisition == .unsolicited { return }
         let started = loop.now
-        let builder = SampleBatchBuilder(dense: group.descriptor, timestamp: context.time.now())
+        let builder = SampleBatchBuilder(dense: group.descriptor, timestamp: context.time.now().inWholeMilliseconds)
         await driver.read(group.plan, into: builder)
         guard !group.isRetired else { return }
         group.scaler.apply(to: builder)
@@ -74,7 +74,8 @@ extension DeviceRunner {
     /// Every tag of the group with the error that keeps the device away.
     private func publishAbsence(of group: DeviceGroup) {
         guard !group.isReading else { return }
-        let builder = SampleBatchBuilder(dense: group.descriptor, timestamp: context.time.now(), missing: absence)
+        let builder = SampleBatchBuilder(
+            dense: group.descriptor, timestamp: context.time.now().inWholeMilliseconds, missing: absence)
         for tag in group.plan.problems.keys { builder.fail(tag: tag, .badAddressInvalid) }
         publish(builder.finish(), of: group)
     }

@@ -20,6 +20,10 @@ package struct Timestamp: Hashable, Comparable, Sendable {
         return nanoseconds % 1_000_000 < 0 ? quotient - 1 : quotient
     }
 
+    /// The same, rounded towards the past to what messages carry; such times also compress best.
+    @inlinable
+    package var inWholeMilliseconds: Timestamp { Timestamp(milliseconds: milliseconds) }
+
     @inlinable
     package static func < (a: Timestamp, b: Timestamp) -> Bool { a.nanoseconds < b.nanoseconds }
 
