@@ -22,6 +22,27 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def free_port_range(count: int) -> int:
+    """The first of `count` free ports that follow one another, as the simulated plant takes them."""
+    for _ in range(200):
+        base = free_port()
+        if base + count > 65_535:
+            continue
+        held = []
+        try:
+            for port in range(base, base + count):
+                probe = socket.socket()
+                held.append(probe)
+                probe.bind(("127.0.0.1", port))
+            return base
+        except OSError:
+            continue
+        finally:
+            for probe in held:
+                probe.close()
+    pytest.fail(f"there are no {count} free ports in a row")
+
+
 def eventually(condition, seconds=20.0, what="the condition"):
     """Calls `condition` until it returns something true; its value. Fails with the last value or error after the deadline."""
     deadline = time.monotonic() + seconds

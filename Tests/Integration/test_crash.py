@@ -68,9 +68,9 @@ def test_recorded_samples_of_a_device_come_back_after_a_kill(tmp_path):
     node = Tundish(tmp_path).start()
     simulator = None
     try:
-        from conftest import Peer, BINARY, free_port
+        from conftest import BINARY, Peer, free_port_range
 
-        port = free_port()
+        port = free_port_range(6)
         simulator = Peer(str(BINARY), "simulate", "--port", str(port), "--seed", "3")
         node.apply(json.dumps({"kind": "Device", "name": "sim", "spec": {
             "driver": "modbus_tcp", "connection": {"host": "127.0.0.1", "port": port}, "groups": [

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from conftest import BINARY, Peer, Tundish, eventually, free_port
+from conftest import BINARY, Peer, Tundish, eventually, free_port, free_port_range
 
 
 def run(folder, *arguments, timeout=60):
@@ -140,7 +140,7 @@ def test_garbage_on_every_port_hurts_nobody(shared_tundish):
 
 @pytest.fixture
 def plant():
-    port = free_port()
+    port = free_port_range(6)
     peer = Peer(str(BINARY), "simulate", "--port", str(port), "--seed", "5")
     eventually(lambda: socket.create_connection(("127.0.0.1", port), timeout=1).close() or True)
     yield peer, port

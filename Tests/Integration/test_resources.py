@@ -154,4 +154,4 @@ def test_every_controller_reports_a_status(shared_tundish):
         "driver": "modbus_tcp", "connection": {"host": "127.0.0.1", "port": port}, "groups": [
             {"name": "g", "interval": "200ms", "tags": [{"name": "t", "address": "1!400001", "type": "uint16"}]}]}}))
     eventually(lambda: node.get("/api/v1/devices/away")["status"]["state"] == "degraded", what="a degraded device")
-    assert eventually(lambda: node.tags("away")["t"].get("error"))["code"] == "device.unreachable"
+    eventually(lambda: node.tags("away")["t"]["error"]["code"] == "device.unreachable", what="the reason at the tag")

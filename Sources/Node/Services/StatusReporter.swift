@@ -41,8 +41,27 @@ struct StatusReporter {
         report.historian.bytesPerPoint = history.bytesPerPoint > 0 ? history.bytesPerPoint : nil
 
         let rules = await resources(&report)
+        report.problems += historianProblems(history)
         report.flow = await flow(gateway, broker.counters, history, rules: rules)
         return report
+    }
+
+    /// Whether the historian has lately refused points: a full disk, a journal that cannot be written, too many at once.
+    private func isRefusing(_ history: HistorianStats) -> Bool {
+        services.rates.rate("historian refused", UInt64(max(0, history.pointsRefused))) > 0
+    }
+
+    private func historianProblems(_ history: HistorianStats) -> [ReportedProblem] {
+        if let problem = history.problem { return [ReportedProblem(.error, problem)] }
+        guard isRefusing(history) else { return [] }
+        return [
+            ReportedProblem(
+                .error,
+                Problem(
+                    "historian.refusing",
+                    "the historian refuses points, \(history.pointsRefused) so far: its disk may be full, or more comes than it can write",
+                    ["count": "\(history.pointsRefused)"]))
+        ]
     }
 
     /// Counts rules and gathers what is wrong; returns the rules' names.
@@ -99,7 +118,8 @@ struct StatusReporter {
             ),
             FlowStation(
                 .historian, unit: .points, ratePerSecond: rates.rate("historian", accepted), total: accepted,
-                dropped: UInt64(max(0, history.pointsRefused)), state: history.problem == nil ? .ok : .error),
+                dropped: UInt64(max(0, history.pointsRefused)),
+                state: history.problem != nil || isRefusing(history) ? .error : .ok),
             FlowStation(
                 .mqtt, unit: .messages, ratePerSecond: rates.rate("mqtt", broker.publishSent),
                 total: broker.publishSent,
