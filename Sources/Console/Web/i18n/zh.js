@@ -149,7 +149,7 @@ export default {
     "value.out_of_range": "值超出范围。", "value.type_mismatch": "值的类型不符。", "write.type": "{value} 不是 {type} 类型。", "write.range": ["{value} 超出 {type} 的范围。", "值超出范围。"], "write.queue_full": "设备“{device}”有 {limit} 个写入正在进行，请稍后再试。",
     "modbus.illegal_function": "设备拒绝：非法功能码。", "modbus.illegal_data_address": ["设备“{device}”拒绝：非法数据地址（{total} 个点位中 {bad} 个异常）。", "设备拒绝：非法数据地址。"], "modbus.illegal_data_value": "设备拒绝：非法数据值。", "modbus.device_failure": "设备报告内部故障。", "modbus.device_busy": "设备忙，请稍后再试。",
     "modbus.gateway_path": "网关路径不可用。", "modbus.gateway_target": "网关后的目标设备无应答。", "rule.sql": "SQL 第 {line} 行第 {column} 列：{reason}", "rule.sink": "规则“{rule}”：没有名为“{sink}”的数据出口。", "rule.configuration": "规则“{rule}”的配置有误。",
-    "query.tags": "请选择 {allowed} 个点位。", "historian.missing": "历史库尚未启用。", "historian.busy": "历史库忙，请稍后再试。", "historian.damaged": "历史库中有损坏的数据块。", "journal.full": "日志 {journal} 已满，等待最慢的读取者。", "journal.failed": "日志 {journal} 无法写入磁盘。",
+    "query.tags": "请选择 {allowed} 个点位。", "historian.missing": "历史库尚未启用。", "historian.busy": "历史库忙，请稍后再试。", "historian.refusing": "历史库拒绝写入数据点，累计 {count} 个：磁盘可能已满，或数据量超过写入能力。", "historian.damaged": "历史库中有损坏的数据块。", "journal.full": "日志 {journal} 已满，等待最慢的读取者。", "journal.failed": "日志 {journal} 无法写入磁盘。",
     "listener.port_in_use": ["监听器“{name}”：{address} 已被其他程序占用。", "端口已被其他程序占用。"], "listener.not_permitted": "没有监听该端口的权限。", "broker.stopped": "MQTT 服务未运行。", "store.unreadable": "无法读取配置库。",
   },
 };
