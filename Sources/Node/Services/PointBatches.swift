@@ -20,7 +20,11 @@ enum PointBatches {
                 tags: [Tag(name: path.tag, type: ValueType(type))])
             let builder = SampleBatchBuilder(sparse: descriptor, timestamp: now, capacity: points.count)
             for point in points {
-                guard let value = try? point.value.converted(to: ValueType(type)) else { continue }
+                guard let value = try? point.value.converted(to: ValueType(type)) else {
+                    // Nothing of the request is kept then: what is answered as accepted is on the disk, all of it.
+                    throw Problem(
+                        "point.value", "tag \"\(path)\": \(point.value) is no \(type.name)", ["tag": "\(path)"])
+                }
                 builder.set(tag: 0, value: value)
                 builder.setSourceTime(tag: 0, point.time ?? now)
             }
