@@ -1,5 +1,36 @@
 package import Model
 
+/// What a client's verified TLS certificate says about it. Names are as the certificate has them.
+package struct ClientCertificate: Sendable, Hashable {
+    /// The subject's last CN; nil if it has none.
+    package var commonName: String?
+    /// Distinguished names as RFC 4514 writes them: `CN=press-7,O=Works`.
+    package var subject: String
+    package var issuer: String
+    /// Lower-case hexadecimal without leading zeros.
+    package var serialNumber: String
+    /// SHA-256 of the certificate's DER form, 64 lower-case hexadecimal digits.
+    package var fingerprintSHA256: String
+    /// Subject alternative names.
+    package var dnsNames: [String]
+    package var uris: [String]
+    package var emails: [String]
+
+    package init(
+        commonName: String? = nil, subject: String = "", issuer: String = "", serialNumber: String = "",
+        fingerprintSHA256: String = "", dnsNames: [String] = [], uris: [String] = [], emails: [String] = []
+    ) {
+        self.commonName = commonName
+        self.subject = subject
+        self.issuer = issuer
+        self.serialNumber = serialNumber
+        self.fingerprintSHA256 = fingerprintSHA256
+        self.dnsNames = dnsNames
+        self.uris = uris
+        self.emails = emails
+    }
+}
+
 /// Who a network client is, as its authentication found.
 package struct ClientIdentity: Sendable, Hashable {
     package var clientID: String
@@ -9,15 +40,19 @@ package struct ClientIdentity: Sendable, Hashable {
     package var isLoopback: Bool
     /// The listener's name.
     package var listener: String
+    /// The verified certificate that it came with over TLS; nil: it came without.
+    package var certificate: ClientCertificate?
 
     package init(
-        clientID: String, username: String? = nil, peer: String = "", isLoopback: Bool = true, listener: String = ""
+        clientID: String, username: String? = nil, peer: String = "", isLoopback: Bool = true, listener: String = "",
+        certificate: ClientCertificate? = nil
     ) {
         self.clientID = clientID
         self.username = username
         self.peer = peer
         self.isLoopback = isLoopback
         self.listener = listener
+        self.certificate = certificate
     }
 }
 

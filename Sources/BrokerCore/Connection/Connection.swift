@@ -11,15 +11,19 @@ package struct ConnectionContext: Sendable {
     package var listener: String
     package var limits: ConnectionLimits
     package var authenticator: any Authenticator
+    /// The verified certificate that the client came with over TLS.
+    package var certificate: ClientCertificate?
 
     package init(
-        peer: String, isLoopback: Bool, listener: String, limits: ConnectionLimits, authenticator: any Authenticator
+        peer: String, isLoopback: Bool, listener: String, limits: ConnectionLimits, authenticator: any Authenticator,
+        certificate: ClientCertificate? = nil
     ) {
         self.peer = peer
         self.isLoopback = isLoopback
         self.listener = listener
         self.limits = limits
         self.authenticator = authenticator
+        self.certificate = certificate
     }
 }
 
@@ -81,7 +85,8 @@ package final class Connection {
         self.context = context
         origin = Origin(.client, clientID: "", peer: context.peer, mayWriteDevices: false)
         identity = ClientIdentity(
-            clientID: "", peer: context.peer, isLoopback: context.isLoopback, listener: context.listener)
+            clientID: "", peer: context.peer, isLoopback: context.isLoopback, listener: context.listener,
+            certificate: context.certificate)
         lastReceived = shard.now
     }
 
