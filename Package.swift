@@ -28,6 +28,9 @@ let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "s
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1: Target.Dependency = .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
@@ -68,8 +71,11 @@ targets += library(
     "Gateway", ["DriverKit", "Bus", "Formats", "Model", nioCore, nioPosix, logging], tests: [nioEmbedded])
 targets += library("BrokerCore", ["Bus", "Model", "Wire", nioCore], tests: [nioEmbedded])
 targets += library(
-    "Broker", ["BrokerCore", "Bus", "Journal", "Formats", "Model", nioCore, nioPosix, logging],
-    tests: [nioEmbedded])
+    "Broker",
+    [
+        "BrokerCore", "Bus", "Journal", "Formats", "Model", nioCore, nioPosix, nioTLS, nioSSL, asn1, crypto,
+        cryptoExtras, logging,
+    ], tests: [nioEmbedded])
 targets += library("Streams", ["Bus", "Formats", "Model"])
 targets += library("SinkKit", ["Bus", "Journal", "Formats", "Model"])
 targets += library(
@@ -132,11 +138,13 @@ let package = Package(
     products: [.executable(name: "tundish", targets: ["tundish"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.5.1"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),

@@ -10,16 +10,19 @@ package struct ConnectionLimits: Sendable, Hashable {
     package var keepAliveSecondsMax: UInt16
     /// How long a connection may take to send its CONNECT, in seconds.
     package var connectSeconds: UInt16
+    /// Greatest first packet accepted, in bytes with its fixed header: what a client that nobody knows may make us hold.
+    package var connectBytesMax: Int
 
     package init(
         packetBytesMax: Int = 1 << 20, receiveMaximum: UInt16 = 1024, topicAliasMaximum: UInt16 = 32,
-        keepAliveSecondsMax: UInt16 = 0, connectSeconds: UInt16 = 10
+        keepAliveSecondsMax: UInt16 = 0, connectSeconds: UInt16 = 10, connectBytesMax: Int = 64 << 10
     ) {
         self.packetBytesMax = packetBytesMax
         self.receiveMaximum = receiveMaximum
         self.topicAliasMaximum = topicAliasMaximum
         self.keepAliveSecondsMax = keepAliveSecondsMax
         self.connectSeconds = connectSeconds
+        self.connectBytesMax = connectBytesMax
     }
 }
 

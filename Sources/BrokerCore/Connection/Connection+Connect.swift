@@ -71,6 +71,7 @@ extension Connection {
     /// Answers a CONNECT with a refusal and closes.
     func refuse(_ reason: ReasonCode) {
         shard.counters.connectionsRefused += 1
+        closeReason = reason
         write(frame: ConnackPacket(reason: reason).encoded(version))
         close()
     }

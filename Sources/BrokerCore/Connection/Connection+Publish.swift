@@ -9,6 +9,7 @@ extension Connection {
     ) throws(CodecError) {
         let parts = try PublishFrame(body, flags: header.flags, version: version)
         shard.counters.publishReceived += 1
+        publishBudget &-= 1
         var publication = Publication(
             topic: UnsafeRawBufferPointer(rebasing: body[parts.topic]), topicHash: 0,
             payload: UnsafeRawBufferPointer(rebasing: body[parts.payloadStart...]),

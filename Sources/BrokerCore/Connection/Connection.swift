@@ -77,6 +77,12 @@ package final class Connection {
     var isReadPaused = false
     /// Its CONNECT came, but the answer is late.
     var isOverdue = false
+    /// PUBLISH packets that it takes before it leaves the rest unread: how a transport enforces a message rate.
+    package var publishBudget = Int.max
+    /// Its transport does not read for the sake of a rate: silence is not the client's fault then.
+    package var isThrottled = false
+    /// Why the server closed it; nil: the client left, or the network failed.
+    package internal(set) var closeReason: ReasonCode?
 
     init(id: UInt64, shard: Shard, transport: any Transport, context: ConnectionContext) {
         self.id = id
@@ -98,11 +104,9 @@ package final class Connection {
         var taken = 0
         do throws(CodecError) {
             while taken < bytes.count, state == .awaitingConnect || state == .connected {
-                if isReadPaused { break }
+                if isReadPaused || publishBudget <= 0 { break }
                 let left = UnsafeRawBufferPointer(rebasing: bytes[taken...])
-                guard let header = try FixedHeader.parse(left, packetBytesMax: context.limits.packetBytesMax) else {
-                    break
-                }
+                guard let header = try FixedHeader.parse(left, packetBytesMax: inboundBytesMax) else { break }
                 if state == .awaitingConnect, header.type != .connect {
                     throw .protocolError("first packet is not CONNECT")  // [MQTT-3.1.0-1]
                 }
@@ -119,6 +123,12 @@ package final class Connection {
         // What is left was counted now and comes again.
         shard.counters.bytesReceived -= UInt64(bytes.count - taken)
         return taken
+    }
+
+    /// Nobody who is not known yet makes the server hold a large packet.
+    private var inboundBytesMax: Int {
+        let limits = context.limits
+        return state == .awaitingConnect ? min(limits.connectBytesMax, limits.packetBytesMax) : limits.packetBytesMax
     }
 
     private func receive(_ header: FixedHeader, _ frame: UnsafeRawBufferPointer) throws(CodecError) {
@@ -166,6 +176,7 @@ package final class Connection {
     /// Refuses what the client sent: says why where the version can, and closes. MQTT 5.0, 4.13
     func fail(_ error: CodecError) {
         shard.counters.protocolErrors += 1
+        if closeReason == nil { closeReason = error.reason }
         if state == .connected {
             disconnect(error.reason)
         } else {
@@ -178,7 +189,8 @@ package final class Connection {
     }
 
     /// Tells the client why and closes.
-    func disconnect(_ reason: ReasonCode) {
+    package func disconnect(_ reason: ReasonCode) {
+        if closeReason == nil { closeReason = reason }
         if state == .connected, version == .v5 { write(frame: ReasonPacket(reason: reason).encoded(.disconnect, .v5)) }
         close()
     }

@@ -48,6 +48,7 @@ extension Shard {
         switch connection.state {
         case .awaitingConnect:
             counters.connectTimeouts += 1
+            connection.closeReason = .maximumConnectTime
             connection.close()
         case .connecting:
             // Authentication or a hand-over takes its time; it gets as much again, once.
@@ -63,7 +64,7 @@ extension Shard {
             let due = connection.lastReceived &+ connection.keepAliveNanoseconds
             if due > now {
                 timers.insert(due, .connection(id))
-            } else if connection.isReadPaused {
+            } else if connection.isReadPaused || connection.isThrottled {
                 timers.insert(now &+ connection.keepAliveNanoseconds, .connection(id))
             } else {
                 // [MQTT-3.1.2-22]
