@@ -42,6 +42,12 @@ package struct ClientIdentity: Sendable, Hashable {
     package var listener: String
     /// The verified certificate that it came with over TLS; nil: it came without.
     package var certificate: ClientCertificate?
+    /// What the authenticator knows the client as: roles, groups.
+    package var roles: [String] = []
+    /// Access rules do not apply to it.
+    package var isSuperuser = false
+    /// The authenticator that let it in; empty: nobody asked.
+    package var authenticator = ""
 
     package init(
         clientID: String, username: String? = nil, peer: String = "", isLoopback: Bool = true, listener: String = "",
@@ -54,13 +60,31 @@ package struct ClientIdentity: Sendable, Hashable {
         self.listener = listener
         self.certificate = certificate
     }
+
+    /// The peer's address without its port and brackets.
+    package var address: String {
+        guard let colon = peer.utf8.lastIndex(of: UInt8(ascii: ":")) else { return peer }
+        var host = peer[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        return String(host)
+    }
 }
 
 /// Decides what a client may publish and subscribe. Asked on the event loop: an answer must come from memory. A
-/// connection remembers answers per topic, so that a change applies to connections made afterwards; `kick` the others.
+/// connection remembers answers per topic until `Exchange.reviewClients` tells it that they may have changed.
 package protocol Authoriser: Sendable {
-    func mayPublish(_ topic: Topic, retain: Bool, client: ClientIdentity) -> Bool
-    func maySubscribe(_ filter: TopicFilter, client: ClientIdentity) -> Bool
+    func mayPublish(_ topic: Topic, qos: UInt8, retain: Bool, client: ClientIdentity) -> Bool
+    /// `qos` is the one asked for.
+    func maySubscribe(_ filter: TopicFilter, qos: UInt8, client: ClientIdentity) -> Bool
+    /// Whether the client may do everything as things are: then it is not asked until they change.
+    func allowsEverything(_ client: ClientIdentity) -> Bool
+    /// A topic that no rule can open was refused: the server's own, or a command to a device.
+    func noteRefused(_ topic: Topic, client: ClientIdentity)
+}
+
+extension Authoriser {
+    package func allowsEverything(_ client: ClientIdentity) -> Bool { false }
+    package func noteRefused(_ topic: Topic, client: ClientIdentity) {}
 }
 
 /// What a client sent to prove who it is.
@@ -74,14 +98,41 @@ package struct Credentials: Sendable {
         self.username = username
         self.password = password
     }
+
+    /// Whether the client says who it is at all.
+    package var areGiven: Bool { username != nil || password != nil }
+}
+
+/// A client that was let in.
+package struct Acceptance: Sendable {
+    /// The authenticated user, nil for anonymous clients.
+    package var username: String?
+    package var mayWriteDevices: Bool
+    /// Nil allows everything except what `mayWriteDevices` guards.
+    package var authoriser: (any Authoriser)?
+    package var roles: [String] = []
+    package var isSuperuser = false
+    package var authenticator = ""
+    /// When its proof ends, and with it the connection; nil: never.
+    package var expiresAt: Timestamp?
+
+    package init(username: String?, mayWriteDevices: Bool, authoriser: (any Authoriser)? = nil) {
+        self.username = username
+        self.mayWriteDevices = mayWriteDevices
+        self.authoriser = authoriser
+    }
 }
 
 /// What authentication decided.
 package enum AuthenticationDecision: Sendable {
-    /// `username`: the authenticated user, nil for anonymous clients. `authoriser`: nil allows everything except
-    /// what `mayWriteDevices` guards.
-    case accept(username: String?, mayWriteDevices: Bool, authoriser: (any Authoriser)?)
+    case accept(Acceptance)
     case refuse(ReasonCode)
+
+    package static func accept(
+        username: String?, mayWriteDevices: Bool, authoriser: (any Authoriser)?
+    ) -> AuthenticationDecision {
+        .accept(Acceptance(username: username, mayWriteDevices: mayWriteDevices, authoriser: authoriser))
+    }
 }
 
 /// Decides who may connect. May take its time: the connection waits.
@@ -89,10 +140,27 @@ package protocol Authenticator: Sendable {
     func authenticate(_ credentials: Credentials) async -> AuthenticationDecision
     /// The answer if it can be given at once; nil: ask `authenticate`.
     func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision?
+    /// Begins enhanced authentication by `method`; nil: the method is not known. MQTT 5.0, 4.12
+    func exchange(_ method: String, _ credentials: Credentials) -> (any AuthenticationExchange)?
 }
 
 extension Authenticator {
     package func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision? { nil }
+    package func exchange(_ method: String, _ credentials: Credentials) -> (any AuthenticationExchange)? { nil }
+}
+
+/// One client's enhanced authentication. Asked one step at a time.
+package protocol AuthenticationExchange: Sendable {
+    /// `data`: the client's Authentication Data, nil where it sent none.
+    func next(_ data: Bytes?) async -> AuthenticationStep
+}
+
+package enum AuthenticationStep: Sendable {
+    /// The client must answer this.
+    case challenge(Bytes)
+    /// With the last word of the mechanism, if it has one.
+    case accept(Acceptance, Bytes?)
+    case refuse(ReasonCode)
 }
 
 /// Lets everyone in; only clients of this machine may write to devices.

@@ -1,3 +1,9 @@
+/// What happens to a client that does what its rights do not allow, beyond the reason code that MQTT 5 has for it.
+package enum DeniedAction: String, Sendable, Hashable, CaseIterable {
+    case ignore
+    case disconnect
+}
+
 /// What a listener lets its clients do.
 package struct ConnectionLimits: Sendable, Hashable {
     /// Greatest packet accepted, in bytes with its fixed header.
@@ -12,6 +18,19 @@ package struct ConnectionLimits: Sendable, Hashable {
     package var connectSeconds: UInt16
     /// Greatest first packet accepted, in bytes with its fixed header: what a client that nobody knows may make us hold.
     package var connectBytesMax: Int
+
+    /// Highest QoS that clients may publish with, 0 to 2. 3.2.2.3.4
+    package var maximumQoS: UInt8 = 2
+    /// Whether clients may publish retained messages. 3.2.2.3.5
+    package var retainAvailable = true
+    /// Whether filters may have wildcards. 3.2.2.3.11
+    package var wildcardSubscriptionsAvailable = true
+    /// 3.2.2.3.12
+    package var subscriptionIdentifiersAvailable = true
+    /// 3.2.2.3.13
+    package var sharedSubscriptionsAvailable = true
+    /// Whether a denied publication or a revoked subscription ends the connection.
+    package var denied = DeniedAction.ignore
 
     package init(
         packetBytesMax: Int = 1 << 20, receiveMaximum: UInt16 = 1024, topicAliasMaximum: UInt16 = 32,

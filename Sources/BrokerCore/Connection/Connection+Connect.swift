@@ -20,22 +20,24 @@ extension Connection {
         var pending = PendingConnect(packet: packet, expirySeconds: 0)
         var clientID = packet.clientID
         if clientID.isEmpty {
-            // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep.
-            if version != .v5, !packet.cleanStart {
+            // [MQTT-3.1.3-8 of 3.1.1]: without an id there is no session to keep. 3.1 knows no empty ones.
+            if version == .v31 || (version == .v311 && !packet.cleanStart) {
                 refuse(.clientIdentifierNotValid)
                 return
             }
             clientID = shard.makeClientID()
             pending.assignedClientID = clientID
         }
-        if packet.properties.authenticationMethod != nil {
-            refuse(.badAuthenticationMethod)
-            return
-        }
+        isBridge = packet.isBridge
         setLimits(packet, &pending)
+        guard fits(pending) else { return }
         identity.clientID = clientID
         pendingConnect = pending
         let credentials = Credentials(client: identity, username: packet.username, password: packet.password)
+        if let method = packet.properties.authenticationMethod {
+            beginAuthentication(method, packet.properties.authenticationData, credentials)
+            return
+        }
         if let decision = context.authenticator.authenticateNow(credentials) {
             authenticated(decision)
             return
@@ -45,6 +47,28 @@ extension Connection {
             let decision = await authenticator.authenticate(credentials)
             shard.loop.execute { shard.connections[id]?.authenticated(decision) }
         }
+    }
+
+    /// Whether the listener supports the will, and the client can be told what it must know; else it is refused.
+    private func fits(_ pending: PendingConnect) -> Bool {
+        if let will = pending.packet.will {
+            if will.qos.rawValue > context.limits.maximumQoS {
+                refuse(.qosNotSupported)  // [MQTT-3.2.2-12]
+                return false
+            }
+            if will.retain, !context.limits.retainAvailable {
+                refuse(.retainNotSupported)  // [MQTT-3.2.2-13]
+                return false
+            }
+        }
+        guard version == .v5, connack(pending, isPresent: false).encoded(.v5).count > packetBytesMax else {
+            return true
+        }
+        // [MQTT-3.1.2-24]
+        shard.counters.connectionsRefused += 1
+        closeReason = .packetTooLarge
+        close()
+        return false
     }
 
     private func setLimits(_ packet: ConnectPacket, _ pending: inout PendingConnect) {
@@ -58,6 +82,7 @@ extension Connection {
         let wanted: UInt32
         if version == .v5 {
             wanted = packet.properties.sessionExpiryInterval ?? 0
+            wantsReasons = packet.properties.requestProblemInformation != 0
             packetBytesMax = Int(clamping: packet.properties.maximumPacketSize ?? UInt32(FixedHeader.remainingCountMax))
             outboundAliases = OutboundAliases(
                 countMax: min(Int(packet.properties.topicAliasMaximum ?? 0), shard.limits.outboundAliasMax))
@@ -80,12 +105,8 @@ extension Connection {
         guard state == .connecting, var pending = pendingConnect else { return }
         switch decision {
         case .refuse(let reason): refuse(reason)
-        case .accept(let username, let mayWriteDevices, let authoriser):
-            identity.username = username
-            self.authoriser = authoriser
-            origin = Origin(
-                .client, clientID: identity.clientID, username: username, peer: context.peer,
-                mayWriteDevices: mayWriteDevices)
+        case .accept(let acceptance):
+            take(acceptance)
             if let packet = pending.packet.will {
                 guard let will = Will(packet, origin: origin) else {
                     refuse(.topicNameInvalid)
@@ -108,16 +129,6 @@ extension Connection {
         }
     }
 
-    private func mayPublish(_ will: Will) -> Bool {
-        let route = shard.route(known: will.message.topic.utf8)
-        switch route.topicGuard {
-        case .reserved: return false
-        case .deviceWrite where !origin.mayWriteDevices: return false
-        default:
-            return authoriser?.mayPublish(will.message.topic, retain: will.message.retain, client: identity) ?? true
-        }
-    }
-
     /// The session is here: the client is connected. MQTT 5.0, 3.2
     func establish(_ session: Session, isPresent: Bool) {
         guard state == .connecting, let pending = pendingConnect else { return }
@@ -136,6 +147,7 @@ extension Connection {
         shard.counters.connected += 1
         write(frame: connack(pending, isPresent: isPresent).encoded(version))
         if keepAliveSeconds > 0 { shard.armKeepAlive(self) }
+        reviewSubscriptions(session)
         shard.setGroupsOnline(session, true)
         session.resend()
         session.pump()
@@ -146,9 +158,17 @@ extension Connection {
         var packet = ConnackPacket(sessionPresent: isPresent)
         guard version == .v5 else { return packet }
         let limits = context.limits
+        // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
+        packet.properties.authenticationMethod = enhanced?.method
+        packet.properties.authenticationData = enhanced?.finalData
         packet.properties.assignedClientIdentifier = pending.assignedClientID
         packet.properties.serverKeepAlive = pending.cappedKeepAlive
         packet.properties.sessionExpiryInterval = pending.cappedExpirySeconds
+        if limits.maximumQoS < 2 { packet.properties.maximumQoS = limits.maximumQoS }  // [MQTT-3.2.2-9]
+        if !limits.retainAvailable { packet.properties.retainAvailable = 0 }
+        if !limits.wildcardSubscriptionsAvailable { packet.properties.wildcardSubscriptionAvailable = 0 }
+        if !limits.subscriptionIdentifiersAvailable { packet.properties.subscriptionIdentifierAvailable = 0 }
+        if !limits.sharedSubscriptionsAvailable { packet.properties.sharedSubscriptionAvailable = 0 }
         if limits.receiveMaximum < 65_535 { packet.properties.receiveMaximum = limits.receiveMaximum }
         if limits.topicAliasMaximum > 0 { packet.properties.topicAliasMaximum = limits.topicAliasMaximum }
         if limits.packetBytesMax < FixedHeader.remainingCountMax {

@@ -8,6 +8,10 @@ extension Connection {
         _ header: FixedHeader, _ frame: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer
     ) throws(CodecError) {
         let parts = try PublishFrame(body, flags: header.flags, version: version)
+        if parts.qos.rawValue > context.limits.maximumQoS {
+            throw CodecError(.qosNotSupported, "QoS \(parts.qos.rawValue)")
+        }
+        if parts.retain, !context.limits.retainAvailable { throw CodecError(.retainNotSupported, "RETAIN") }
         shard.counters.publishReceived += 1
         publishBudget &-= 1
         var publication = Publication(
@@ -16,14 +20,18 @@ extension Connection {
             properties: UnsafeRawBufferPointer(rebasing: body[parts.properties]), qos: parts.qos.rawValue,
             retain: parts.retain, expiresAt: .max, origin: origin, frame: frame,
             frameHeaderCount: header.headerCount, frameVersion: version)
+        if header.headerCount != 1 + FixedHeader.lengthCount(header.remainingCount) {
+            // A length written longer than need be is not passed on. [MQTT-1.5.5-1]
+            publication.frame = UnsafeRawBufferPointer(start: nil, count: 0)
+        }
         shard.counters.publishBytesReceived += UInt64(publication.payload.count)
         var alias: UInt16 = 0
         if !publication.properties.isEmpty { alias = try readProperties(&publication) }
         let route = try findRoute(&publication, alias: alias)
         publication.topicHash = route.hash
         session?.received += 1
-        guard mayPublish(route, retain: parts.retain) else {
-            shard.counters.publishDenied += 1
+        guard mayPublish(route, qos: parts.qos.rawValue, retain: parts.retain) else {
+            guard publishRefused() else { return }
             // 3.1.1 has no way to say so; the message is dropped and counted.
             acknowledge(parts, version == .v5 ? .notAuthorized : .success, logPosition: 0)
             return
@@ -63,10 +71,10 @@ extension Connection {
         }
     }
 
-    /// [MQTT-3.3.4-9]: more unacknowledged messages than the CONNACK allowed.
+    /// [MQTT-3.3.4-7]: more unacknowledged messages than the CONNACK allowed.
     private func checkQuota() throws(CodecError) {
         guard version == .v5, let session else { return }
-        if pendingAcknowledgements.count + session.incoming.count >= Int(context.limits.receiveMaximum) {
+        if pendingPubacks + session.incoming.count >= Int(context.limits.receiveMaximum) {
             throw CodecError(.receiveMaximumExceeded, "more unacknowledged messages than Receive Maximum")
         }
     }
@@ -121,8 +129,8 @@ extension Connection {
 
     private func findRoute(_ publication: inout Publication, alias: UInt16) throws(CodecError) -> Route {
         if publication.topic.isEmpty {
-            // [MQTT-3.3.2-8]
-            guard version == .v5, alias != 0 else { throw CodecError(.topicNameInvalid, "an empty topic") }
+            // [MQTT-4.7.3-1]
+            guard version == .v5, alias != 0 else { throw .protocolError("an empty topic") }
             guard let route = inboundAliases[alias] else { throw .protocolError("topic alias \(alias) is not set") }
             publication.frame = UnsafeRawBufferPointer(start: nil, count: 0)
             // The route is held by the alias table, and its bytes do not move.
@@ -136,33 +144,18 @@ extension Connection {
             return route
         }
         guard let route = shard.route(publication.topic) else {
-            throw CodecError(.topicNameInvalid, "topic name")
+            throw Self.whyNoTopic(publication.topic)
         }
         lastRoute = route
-        lastRouteMayPublish = true
-        if let authoriser { lastRouteMayPublish = ask(authoriser, route, retain: publication.retain) }
         if alias != 0 { inboundAliases[alias] = route }
         return route
     }
 
-    @inline(__always)
-    private func mayPublish(_ route: Route, retain: Bool) -> Bool {
-        switch route.topicGuard {
-        case .none: break
-        case .reserved: return false
-        case .deviceWrite: if !origin.mayWriteDevices { return false }
-        }
-        guard let authoriser else { return true }
-        if route === lastRoute { return lastRouteMayPublish }
-        return ask(authoriser, route, retain: retain)
-    }
-
-    private func ask(_ authoriser: any Authoriser, _ route: Route, retain: Bool) -> Bool {
-        if let known = mayPublish[route.topic] { return known }
-        if mayPublish.count >= 1024 { mayPublish.removeAll() }
-        let answer = authoriser.mayPublish(Topic(unchecked: route.topic), retain: retain, client: identity)
-        mayPublish[route.topic] = answer
-        return answer
+    /// What is wrong with a topic's bytes; the codes are those of Mosquitto.
+    private static func whyNoTopic(_ topic: UnsafeRawBufferPointer) -> CodecError {
+        if !UTF8Check.isValid(topic) { return .malformed("topic name is not UTF-8 without U+0000") }
+        if !PublishFrame.isTopicName(topic) { return .protocolError("topic name has a wildcard") }
+        return CodecError(.topicNameInvalid, "topic name has too many levels")
     }
 }
 

@@ -10,6 +10,8 @@ final class PendingSubscribe {
     /// Subscriptions whose retained messages are due after the SUBACK.
     var wantsRetained: [Subscription] = []
     var logPosition: UInt64 = 0
+    /// Why the first of the refused filters was.
+    var why: String?
 
     init(packetID: UInt16, count: Int) {
         self.packetID = packetID
@@ -18,73 +20,96 @@ final class PendingSubscribe {
 }
 
 extension Connection {
-    func receiveSubscribe(_ packet: SubscribePacket) {
+    func receiveSubscribe(_ packet: SubscribePacket) throws(CodecError) {
         guard let session else { return }
         let subscriptionID = packet.properties.subscriptionIdentifiers.first ?? 0
+        if subscriptionID != 0, !context.limits.subscriptionIdentifiersAvailable {
+            throw CodecError(.subscriptionIdentifiersNotSupported, "subscription identifier")
+        }
+        // All of them before any takes effect.
+        var filters: [TopicFilter] = []
+        for entry in packet.entries {
+            let filter = try Self.filter(entry.filter)
+            if filter.shareName != nil, entry.options.noLocal {
+                throw .protocolError("no local on a shared subscription")  // [MQTT-3.8.3-4]
+            }
+            filters.append(filter)
+        }
         let pending = PendingSubscribe(packetID: packet.packetID, count: packet.entries.count)
         // Counts as one until all entries have been looked at.
         pending.missing = 1
         for (index, entry) in packet.entries.enumerated() {
-            guard let filter = check(entry, &pending.reasons[index]) else {
-                if state == .closed { return }
+            let filter = filters[index]
+            var options = entry.options
+            if let refusal = refusal(of: filter, qos: options.qosValue, session) {
+                // 3.1 has no code for a failure.
+                pending.reasons[index] = version == .v31 ? ReasonCode(rawValue: options.qosValue) : refusal.reason
+                if pending.why == nil { pending.why = refusal.detail }
                 continue
             }
-            pending.reasons[index] = ReasonCode(rawValue: entry.options.qosValue)
+            if isBridge, filter.shareName == nil { options.rawValue |= 0x0C }
+            pending.reasons[index] = ReasonCode(rawValue: options.qosValue)
             pending.missing += 1
             let (subscription, isNew) = shard.subscribe(
-                session, filter, entry.options, subscriptionID: subscriptionID
+                session, filter, options, subscriptionID: subscriptionID
             ) { [self] in installed(pending) }
-            let handling = entry.options.retainHandling
+            let handling = options.retainHandling
             if filter.shareName == nil, handling == 0 || (handling == 1 && isNew) {
                 pending.wantsRetained.append(subscription)
             }
             if session.isPersistent {
                 pending.logPosition = shard.log.append(
                     .subscribed(
-                        clientID: session.clientID, filter: filter.text, options: entry.options,
+                        clientID: session.clientID, filter: filter.text, options: options,
                         subscriptionID: subscriptionID))
             }
         }
         installed(pending)
     }
 
-    /// The filter, or nil and the reason why it is refused.
-    private func check(_ entry: SubscribePacket.Entry, _ reason: inout ReasonCode) -> TopicFilter? {
-        guard let filter = try? TopicFilter(entry.filter) else {
-            // [MQTT-4.7.1-1]; the other filters of the packet are not the worse for it.
-            reason = .topicFilterInvalid
-            return nil
-        }
+    /// A filter that is none closes the connection, as with Mosquitto. [MQTT-4.7.1-1] [MQTT-4.8.2-1]
+    private static func filter(_ text: String) throws(CodecError) -> TopicFilter {
+        if text == "$share" { throw .malformed("a share name without a filter") }
+        do { return try TopicFilter(text) } catch { throw .malformed("filter: \(error.reason)") }
+    }
+
+    /// Why a well-formed filter is not granted; nil: it is.
+    private func refusal(of filter: TopicFilter, qos: UInt8, _ session: Session) -> CodecError? {
         var pattern = filter.pattern
         let levels = pattern.withUTF8 { SubscriptionTree.levelCount(UnsafeRawBufferPointer($0)) }
         if levels > shard.limits.topicLevelsMax {
-            reason = .topicFilterInvalid
-            return nil
+            return CodecError(.topicFilterInvalid, "more than \(shard.limits.topicLevelsMax) levels")
         }
-        if filter.shareName != nil, entry.options.noLocal {
-            // [MQTT-3.8.3-4]
-            fail(.protocolError("no local on a shared subscription"))
-            return nil
+        let limits = context.limits
+        if filter.shareName != nil, !limits.sharedSubscriptionsAvailable {
+            return CodecError(.sharedSubscriptionsNotSupported, "shared subscriptions are switched off")
         }
-        if let session, session.subscriptions[filter.text] == nil,
+        if !limits.wildcardSubscriptionsAvailable, filter.hasWildcard {
+            return CodecError(.wildcardSubscriptionsNotSupported, "wildcards are switched off")
+        }
+        if session.subscriptions[filter.text] == nil,
             session.subscriptions.count >= shard.limits.subscriptionsPerSessionMax
         {
-            reason = .quotaExceeded
-            return nil
+            return CodecError(.quotaExceeded, "too many subscriptions")
         }
-        if let authoriser, !authoriser.maySubscribe(filter, client: identity) {
+        if !maySubscribe(filter, qos: qos) {
             shard.counters.subscribeDenied += 1
-            reason = .notAuthorized
-            return nil
+            return CodecError(.notAuthorized, "not authorised")
         }
-        return filter
+        return nil
     }
 
     private func installed(_ pending: PendingSubscribe) {
         pending.missing -= 1
         guard pending.missing == 0, state == .connected, let session else { return }
-        let frame = SubscribeAcknowledgePacket(packetID: pending.packetID, reasons: pending.reasons)
-            .encoded(.suback, version)
+        var packet = SubscribeAcknowledgePacket(packetID: pending.packetID, reasons: pending.reasons)
+        // [MQTT-3.1.2-29]
+        if wantsReasons { packet.properties.reasonString = pending.why }
+        var frame = packet.encoded(.suback, version)
+        if frame.count > packetBytesMax, pending.why != nil {
+            packet.properties.reasonString = nil  // [MQTT-3.9.2-1]
+            frame = packet.encoded(.suback, version)
+        }
         acknowledge(frame: frame, type: .suback, logPosition: pending.logPosition)
         for subscription in pending.wantsRetained where session.subscriptions[subscription.filter.text] === subscription
         {
@@ -92,14 +117,13 @@ extension Connection {
         }
     }
 
-    func receiveUnsubscribe(_ packet: UnsubscribePacket) {
+    func receiveUnsubscribe(_ packet: UnsubscribePacket) throws(CodecError) {
         guard let session else { return }
         var reasons: [ReasonCode] = []
         var position: UInt64 = 0
+        for filter in packet.filters { _ = try Self.filter(filter) }
         for filter in packet.filters {
-            if (try? TopicFilter(filter)) == nil {
-                reasons.append(.topicFilterInvalid)
-            } else if shard.unsubscribe(session, filter) {
+            if shard.unsubscribe(session, filter) {
                 reasons.append(.success)
                 if session.isPersistent {
                     position = shard.log.append(.unsubscribed(clientID: session.clientID, filter: filter))

@@ -33,6 +33,8 @@ package final class Connection {
         case awaitingConnect
         /// CONNECT has come; who it is and its session are being found out. Nothing more is read.
         case connecting
+        /// An authentication exchange waits for the client's AUTH; nothing else may come.
+        case authenticating
         case connected
         case closed
     }
@@ -51,10 +53,20 @@ package final class Connection {
     var keepAliveSeconds = 0
     /// When bytes last came; monotonic nanoseconds.
     var lastReceived: Int64
+    /// Bytes of an unfinished packet when they last counted as a sign of life.
+    private var partialCount = 0
+    /// A bridge of MQTT 3.1 or 3.1.1: gets RETAIN as published and nothing of its own back, as with Mosquitto.
+    var isBridge = false
+    /// Request Problem Information. MQTT 5.0, 3.1.2.11.7
+    var wantsReasons = true
     /// Whether the client said goodbye, so that its will is not published.
     var discardsWill = false
     /// What is being set up between CONNECT and CONNACK.
     var pendingConnect: PendingConnect?
+    /// Set where the CONNECT named an authentication method.
+    var enhanced: EnhancedAuthentication?
+    /// When its proof ends, in monotonic nanoseconds.
+    var expiresAt: Int64?
 
     // Output
     var out = ByteBuffer()
@@ -67,11 +79,17 @@ package final class Connection {
     var packetBytesMax = FixedHeader.remainingCountMax
     var outboundAliases = OutboundAliases(countMax: 0)
     var pendingAcknowledgements = RingQueue<PendingAcknowledgement>()
+    /// PUBACKs among them: part of what the client's Receive Maximum allows it. MQTT 5.0, 4.9
+    var pendingPubacks = 0
 
     // Input
     var lastRoute: Route?
-    var lastRouteMayPublish = true
-    var mayPublish: [Bytes: Bool] = [:]
+    /// False: everything is allowed to it as things are.
+    var checksAccess = false
+    /// What `rights` are about.
+    var rightsRoute: Route?
+    var rights = TopicRights()
+    var rightsByTopic: [Bytes: TopicRights] = [:]
     var inboundAliases: [UInt16: Route] = [:]
     var scratch: [UInt8] = []
     var isReadPaused = false
@@ -99,16 +117,19 @@ package final class Connection {
     /// Takes the whole packets at the start of `bytes` and returns how many bytes that was. The rest must be given
     /// again, with what comes next, or when the transport is told to resume.
     package func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
-        lastReceived = shard.refreshNow()
+        let now = shard.refreshNow()
         shard.counters.bytesReceived += UInt64(bytes.count)
         var taken = 0
         do throws(CodecError) {
-            while taken < bytes.count, state == .awaitingConnect || state == .connected {
+            while taken < bytes.count, takesPackets {
                 if isReadPaused || publishBudget <= 0 { break }
                 let left = UnsafeRawBufferPointer(rebasing: bytes[taken...])
                 guard let header = try FixedHeader.parse(left, packetBytesMax: inboundBytesMax) else { break }
                 if state == .awaitingConnect, header.type != .connect {
                     throw .protocolError("first packet is not CONNECT")  // [MQTT-3.1.0-1]
+                }
+                if state == .authenticating, header.type != .auth, header.type != .disconnect {
+                    throw .protocolError("a packet before the end of authentication")  // [MQTT-3.1.2-30]
                 }
                 guard left.count >= header.frameCount else { break }
                 shard.counters.packetsReceived += 1
@@ -120,10 +141,18 @@ package final class Connection {
             return bytes.count
         }
         if state == .closed { return bytes.count }
+        // Part of a packet keeps the connection alive only while a good deal of it comes. [MQTT-3.1.2-22]
+        if taken > 0 || bytes.count >= partialCount + Self.partialBytesMin {
+            lastReceived = now
+            partialCount = bytes.count - taken
+        }
         // What is left was counted now and comes again.
         shard.counters.bytesReceived -= UInt64(bytes.count - taken)
         return taken
     }
+
+    /// Bytes of an unfinished packet that count as a sign of life.
+    private static let partialBytesMin = 1000
 
     /// Nobody who is not known yet makes the server hold a large packet.
     private var inboundBytesMax: Int {
@@ -145,23 +174,25 @@ package final class Connection {
             receiveConnect(try ConnectPacket(&reader))
         case .subscribe:
             var reader = FieldReader(body)
-            receiveSubscribe(try SubscribePacket(&reader, version: version))
+            try receiveSubscribe(try SubscribePacket(&reader, version: version))
         case .unsubscribe:
             var reader = FieldReader(body)
-            receiveUnsubscribe(try UnsubscribePacket(&reader, version: version))
+            try receiveUnsubscribe(try UnsubscribePacket(&reader, version: version))
         case .disconnect:
             var reader = FieldReader(body)
             try receiveDisconnect(try ReasonPacket(&reader, version: version, type: .disconnect))
         case .auth:
             var reader = FieldReader(body)
-            _ = try ReasonPacket(&reader, version: version, type: .auth)
-            throw .protocolError("AUTH without an authentication method")
+            try receiveAuth(try ReasonPacket(&reader, version: version, type: .auth))
         case .connack, .suback, .unsuback, .pingresp: throw .protocolError("a packet that only servers send")
         }
     }
 
     private func receiveDisconnect(_ packet: ReasonPacket) throws(CodecError) {
-        guard let session else { return }
+        guard let session else {
+            close()
+            return
+        }
         if let expiry = packet.properties.sessionExpiryInterval {
             // [MQTT-3.14.2-2]
             if session.expirySeconds == 0, expiry > 0 { throw .protocolError("session expiry after none at CONNECT") }
@@ -178,7 +209,7 @@ package final class Connection {
         shard.counters.protocolErrors += 1
         if closeReason == nil { closeReason = error.reason }
         if state == .connected {
-            disconnect(error.reason)
+            disconnect(error.reason, detail: error.detail)
         } else {
             if error.reason == .unsupportedProtocolVersion {
                 // The version is not known; 3.1.1's form is understood by all. [MQTT-3.1.2-2]
@@ -188,18 +219,32 @@ package final class Connection {
         }
     }
 
-    /// Tells the client why and closes.
-    package func disconnect(_ reason: ReasonCode) {
+    /// Tells the client why and closes. `detail` is sent if the client wants to know and it fits; `serverReference`
+    /// is where to go instead.
+    package func disconnect(_ reason: ReasonCode, detail: String? = nil, serverReference: String? = nil) {
         if closeReason == nil { closeReason = reason }
-        if state == .connected, version == .v5 { write(frame: ReasonPacket(reason: reason).encoded(.disconnect, .v5)) }
+        if state == .connected, version == .v5 {
+            var packet = ReasonPacket(reason: reason)
+            packet.properties.serverReference = serverReference
+            if wantsReasons { packet.properties.reasonString = detail.map { String($0.prefix(Self.reasonCountMax)) } }
+            var frame = packet.encoded(.disconnect, .v5)
+            // [MQTT-3.14.2-3]
+            if frame.count > packetBytesMax { frame = ReasonPacket(reason: reason).encoded(.disconnect, .v5) }
+            write(frame: frame)
+        }
         close()
     }
+
+    /// Characters of a reason string.
+    private static let reasonCountMax = 250
 
     /// Closes after what was written has been sent. The session is told when the turn ends.
     func close() {
         guard state != .closed else { return }
         state = .closed
         closesAfterFlush = true
+        // Nothing follows a DISCONNECT; what comes for the session waits. [MQTT-3.14.4-1]
+        isWritable = false
         shard.markDirty(self)
         shard.closing.append(self)
     }
@@ -217,6 +262,7 @@ package final class Connection {
 
     /// The transport takes more, or does not for now.
     package func transportWritable(_ writable: Bool) {
+        guard state != .closed else { return }
         isWritable = writable
         guard writable, state == .connected else { return }
         session?.pump()
@@ -224,5 +270,12 @@ package final class Connection {
     }
 
     /// Whether bytes wait that the transport should give again.
-    package var isReading: Bool { (state == .awaitingConnect || state == .connected) && !isReadPaused }
+    package var isReading: Bool { takesPackets && !isReadPaused }
+
+    private var takesPackets: Bool {
+        switch state {
+        case .connected, .awaitingConnect, .authenticating: true
+        case .connecting, .closed: false
+        }
+    }
 }

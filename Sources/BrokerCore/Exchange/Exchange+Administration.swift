@@ -143,6 +143,15 @@ extension Exchange: MetricSource {
             counter("publish_denied_total", "Messages refused for lack of rights.", counters.publishDenied),
             counter("subscribe_denied_total", "Subscriptions refused for lack of rights.", counters.subscribeDenied),
             counter(
+                "subscriptions_revoked_total", "Subscriptions taken away by changed rules.",
+                counters.subscriptionsRevoked),
+            counter(
+                "messages_revoked_total", "Waiting messages dropped with a revoked subscription.",
+                counters.messagesRevoked),
+            counter(
+                "credentials_expired_total", "Connections closed because their token expired.",
+                counters.credentialsExpired),
+            counter(
                 "retained_refused_total", "Retained messages refused: the store is full.", counters.retainedRefused),
             counter("connects_total", "Connections accepted.", counters.connected),
             counter("connects_refused_total", "Connections refused.", counters.connectionsRefused),

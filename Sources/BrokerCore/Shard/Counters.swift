@@ -18,6 +18,11 @@ package struct ShardCounters: Sendable {
     /// Messages refused because their publisher has no right to the topic.
     package var publishDenied: UInt64 = 0
     package var subscribeDenied: UInt64 = 0
+    /// Subscriptions taken away because rules or rights changed, and what waited because of them.
+    package var subscriptionsRevoked: UInt64 = 0
+    package var messagesRevoked: UInt64 = 0
+    /// Connections closed because their token or the like has expired.
+    package var credentialsExpired: UInt64 = 0
     /// Retained messages refused because the store is full.
     package var retainedRefused: UInt64 = 0
     package var connected: UInt64 = 0
@@ -51,6 +56,9 @@ package struct ShardCounters: Sendable {
         expired += other.expired
         publishDenied += other.publishDenied
         subscribeDenied += other.subscribeDenied
+        subscriptionsRevoked += other.subscriptionsRevoked
+        messagesRevoked += other.messagesRevoked
+        credentialsExpired += other.credentialsExpired
         retainedRefused += other.retainedRefused
         connected += other.connected
         connectionsRefused += other.connectionsRefused

@@ -2,6 +2,8 @@
 enum DeadlineAction {
     /// A connection's CONNECT is due, or bytes within its keep alive.
     case connection(UInt64)
+    /// What a connection proved itself with ends.
+    case credentials(UInt64)
     /// A delayed will, by client id and session serial.
     case will(String, UInt64)
     case expiry(String, UInt64)

@@ -5,6 +5,7 @@ extension Shard {
         while let action = timers.popDue(now) {
             switch action {
             case .connection(let id): checkConnection(id, now)
+            case .credentials(let id): connections[id]?.credentialsDue(now)
             case .will(let clientID, let serial):
                 guard let session = sessions[clientID], session.serial == serial, session.connection == nil,
                     !session.isLeaving, let will = session.will
@@ -50,7 +51,7 @@ extension Shard {
             counters.connectTimeouts += 1
             connection.closeReason = .maximumConnectTime
             connection.close()
-        case .connecting:
+        case .connecting, .authenticating:
             // Authentication or a hand-over takes its time; it gets as much again, once.
             if connection.isOverdue {
                 counters.connectTimeouts += 1
