@@ -78,13 +78,15 @@ class Tundish:
         self.verb = verb
         self.arguments = list(arguments)
         self.environment = environment or {}
+        # A command that runs the server, for instance in a namespace of its own.
+        self.wrapper = []
         self.log = folder / "tundish.log"
         self.process = None
 
     def start(self, wait=True):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), *self.verb, "--data-dir", str(self.data), "--mqtt", f"127.0.0.1:{self.mqtt_port}",
+                [*self.wrapper, str(BINARY), *self.verb, "--data-dir", str(self.data), "--mqtt", f"127.0.0.1:{self.mqtt_port}",
                  "--console", f"127.0.0.1:{self.console_port}", *self.arguments],
                 stdout=log, stderr=subprocess.STDOUT, cwd=self.folder, env={**os.environ, **self.environment})
         if wait:
@@ -119,9 +121,13 @@ class Tundish:
     def url(self):
         return f"http://127.0.0.1:{self.console_port}"
 
+    def file(self, name):
+        """A file of the data directory, as this process sees it."""
+        return self.data / name
+
     @property
     def token(self):
-        return (self.data / "admin.token").read_text().strip()
+        return self.file("admin.token").read_text().strip()
 
     def rest(self, method, path, body=None, token=True, headers=None, content_type="application/json", timeout=20):
         data = None
