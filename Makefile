@@ -1,16 +1,18 @@
 # make demo      build, run a simulated plant and the console on it
 # make test      everything that must hold: unit tests, foreign peers, the console in a browser
 # make bench     the measured figures, each beside the limit it is held against
+# make ledger    kills the broker KILLS times under load and prints what was acknowledged to whom (default 200)
 # make fuzz      the fuzzers, SECONDS each (default 60)
 # make lint      formatting
 # make install   the executable into PREFIX/bin (default /usr/local)
 
 PREFIX ?= /usr/local
 SECONDS ?= 60
+KILLS ?= 200
 RELEASE = .build/release/tundish
 FUZZERS = MQTTCodec ModbusCodec SQLParser ResourceParser JournalRecovery
 
-.PHONY: demo test unit integration release bench fuzz lint install clean
+.PHONY: demo test unit integration release bench ledger fuzz lint install clean
 
 demo: release
 	$(RELEASE) demo
@@ -37,6 +39,10 @@ bench: release
 	$(RELEASE) bench rules
 	$(RELEASE) bench historian
 	$(RELEASE) bench broker
+
+ledger: release
+	@scripts/bootstrap test
+	.venv/bin/python Tests/Ledger/ledger.py --binary $(RELEASE) --kills $(KILLS)
 
 # Leak detection is off: it takes Swift's globals, which live as long as the process, for leaks.
 fuzz:
