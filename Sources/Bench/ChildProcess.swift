@@ -12,9 +12,9 @@ final class ChildProcess {
     private let output: CInt
     private var isReaped = false
 
-    /// Starts `executable`. With a core, the process and all its threads run only there. Without `capturesOutput` its
+    /// Starts `executable`. With cores, the process and all its threads run only there. Without `capturesOutput` its
     /// standard output is thrown away; its standard error is ours.
-    init(_ executable: String, _ arguments: [String], core: Int? = nil, capturesOutput: Bool = false) throws(Problem) {
+    init(_ executable: String, _ arguments: [String], cores: [Int] = [], capturesOutput: Bool = false) throws(Problem) {
         #if canImport(Glibc)
             var actions = posix_spawn_file_actions_t()
         #else
@@ -36,8 +36,8 @@ final class ChildProcess {
         words.append(nil)
         defer { for word in words { free(word) } }
         // A child inherits the affinity of the thread that makes it, so that there is no moment without it.
-        let before = core.flatMap { _ in CPUCores.ofThisThread() }
-        if let core { CPUCores.pinThisThread(to: [core]) }
+        let before = cores.isEmpty ? nil : CPUCores.ofThisThread()
+        if !cores.isEmpty { CPUCores.pinThisThread(to: cores) }
         var id: pid_t = 0
         let status = posix_spawnp(&id, executable, &actions, nil, words, environ)
         if let before { CPUCores.pinThisThread(to: before) }
@@ -103,51 +103,3 @@ final class ChildProcess {
 }
 
 func errorText(_ code: Int32) -> String { String(cString: strerror(code)) }
-
-/// The cores that a thread may run on. Where the system has no such thing, nothing is pinned.
-enum CPUCores {
-    /// `sched_getaffinity` and `sched_setaffinity` are GNU extensions that Swift's Glibc module leaves out.
-    private typealias AffinityCall = @convention(c) (pid_t, Int, UnsafeMutableRawPointer?) -> CInt
-
-    private static func affinityCall(_ name: String) -> AffinityCall? {
-        #if os(Linux)
-            guard let symbol = dlsym(nil, name) else { return nil }
-            return unsafeBitCast(symbol, to: AffinityCall.self)
-        #else
-            return nil
-        #endif
-    }
-
-    static func ofThisThread() -> [Int]? {
-        var words = [UInt64](repeating: 0, count: 16)
-        let size = words.count * 8
-        guard let call = affinityCall("sched_getaffinity"),
-            words.withUnsafeMutableBytes({ call(0, size, $0.baseAddress) }) >= 0
-        else { return nil }
-        return (0..<1024).filter { words[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }
-    }
-
-    static func pinThisThread(to cores: [Int]) {
-        var words = [UInt64](repeating: 0, count: 16)
-        for core in cores where core < 1024 { words[core / 64] |= 1 << UInt64(core % 64) }
-        let size = words.count * 8
-        guard let call = affinityCall("sched_setaffinity") else { return }
-        _ = words.withUnsafeMutableBytes { call(0, size, $0.baseAddress) }
-    }
-
-    /// User and system time that a process has used, in nanoseconds; nil where it cannot be read.
-    static func processorTime(of pid: pid_t) -> Int64? {
-        let descriptor = open("/proc/\(pid)/stat", O_RDONLY)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var buffer = [UInt8](repeating: 0, count: 1024)
-        let count = read(descriptor, &buffer, buffer.count)
-        // The name, in parentheses, may hold anything; fields 14 and 15 are counted from behind it.
-        guard count > 0, let end = buffer[..<count].lastIndex(of: UInt8(ascii: ")")) else { return nil }
-        let fields = buffer[(end + 1)..<count].split(separator: UInt8(ascii: " "))
-        guard fields.count > 13, let user = Int64(String(decoding: fields[11], as: UTF8.self)),
-            let system = Int64(String(decoding: fields[12], as: UTF8.self))
-        else { return nil }
-        return (user + system) * (1_000_000_000 / Int64(sysconf(CInt(_SC_CLK_TCK))))
-    }
-}

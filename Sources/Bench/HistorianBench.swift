@@ -247,7 +247,6 @@ private struct HistorianBench {
 private final class FeedWindow: Sendable {
     private struct State {
         var open = 0
-        var isWaiting = false
         var problem: Problem?
         var waiter: CheckedContinuation<Problem?, Never>?
     }
