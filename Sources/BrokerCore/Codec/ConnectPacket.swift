@@ -24,6 +24,8 @@ package struct WillPacket: Sendable, Hashable {
 /// CONNECT. MQTT 5.0, 3.1
 package struct ConnectPacket: Sendable, Hashable {
     package var version: ProtocolVersion = .v5
+    /// The highest bit of the level, by which Mosquitto's bridges of MQTT 3.1 and 3.1.1 show themselves.
+    package var isBridge = false
     package var cleanStart = true
     package var keepAliveSeconds: UInt16 = 0
     package var clientID = ""
@@ -39,9 +41,10 @@ extension ConnectPacket {
     package init(_ reader: inout FieldReader) throws(CodecError) {
         let name = try reader.string("protocol name")
         let level = try reader.byte("protocol version")
-        switch (name, level) {
+        isBridge = level & 0x80 != 0
+        switch (name, level & 0x7F) {
         case ("MQTT", 4): version = .v311
-        case ("MQTT", 5): version = .v5
+        case ("MQTT", 5) where !isBridge: version = .v5
         case ("MQIsdp", 3): version = .v31
         case ("MQTT", _), ("MQIsdp", _):
             throw CodecError(.unsupportedProtocolVersion, "protocol version \(level)")  // [MQTT-3.1.2-2]
@@ -79,7 +82,7 @@ extension ConnectPacket {
     package func encoded() -> [UInt8] {
         var writer = FieldWriter()
         writer.string(version == .v31 ? "MQIsdp" : "MQTT")
-        writer.byte(version.rawValue)
+        writer.byte(version.rawValue | (isBridge ? 0x80 : 0))
         var flags: UInt8 = cleanStart ? 2 : 0
         if let will {
             flags |= 4 | will.qos.rawValue << 3

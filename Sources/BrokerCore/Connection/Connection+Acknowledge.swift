@@ -19,6 +19,7 @@ extension Connection {
         }
         pendingAcknowledgements.append(
             PendingAcknowledgement(position: logPosition, packetID: packetID, type: type, reason: reason))
+        if type == .puback { pendingPubacks += 1 }
         shard.awaitsLog.insert(id)
     }
 
@@ -26,6 +27,7 @@ extension Connection {
     func logAdvanced() {
         while let first = pendingAcknowledgements.first, first.position <= shard.log.durable {
             _ = pendingAcknowledgements.popFirst()
+            if first.type == .puback { pendingPubacks -= 1 }
             if let message = first.message {
                 session?.sendNow(message, packetID: first.packetID, on: self)
             } else if first.frame.isEmpty {
@@ -77,16 +79,18 @@ extension Connection {
             reason = packet.reason
         }
         switch type {
-        case .puback: finish(packetID, .awaitingPuback, session)
-        case .pubcomp: finish(packetID, .awaitingPubcomp, session)
-        case .pubrec: received(packetID, reason, session)
+        case .puback: try finish(packetID, .awaitingPuback, session)
+        case .pubcomp: try finish(packetID, .awaitingPubcomp, session)
+        case .pubrec: try received(packetID, reason, session)
         default: released(packetID, session)
         }
     }
 
-    private func finish(_ packetID: UInt16, _ expected: InflightState, _ session: Session) {
+    private func finish(_ packetID: UInt16, _ expected: InflightState, _ session: Session) throws(CodecError) {
+        let state = session.inflight.state(packetID)
         // An answer to nothing is ignored, as Mosquitto does: it may be one to a message that has been given away.
-        guard session.inflight.state(packetID) == expected else { return }
+        if state == .free { return }
+        if state != expected { throw .protocolError("packet identifier \(packetID) awaits another answer") }
         session.inflight.remove(packetID)
         if session.isPersistent {
             _ = shard.log.append(.outgoing(clientID: session.clientID, packetID: packetID, isFinished: true))
@@ -94,11 +98,14 @@ extension Connection {
         if !session.queue.isEmpty { session.pump() }
     }
 
-    private func received(_ packetID: UInt16, _ reason: ReasonCode, _ session: Session) {
+    private func received(_ packetID: UInt16, _ reason: ReasonCode, _ session: Session) throws(CodecError) {
         switch session.inflight.state(packetID) {
         case .awaitingPubrec where reason.isError:
             // [MQTT-4.8.2-6]: refused by the client, not to be given to anyone else.
             session.inflight.remove(packetID)
+            if session.isPersistent {
+                _ = shard.log.append(.outgoing(clientID: session.clientID, packetID: packetID, isFinished: true))
+            }
             session.pump()
         case .awaitingPubrec:
             session.inflight.markReceived(packetID)
@@ -109,7 +116,10 @@ extension Connection {
             }
             acknowledge(.pubrel, packetID, .success, logPosition: position)
         case .awaitingPubcomp: acknowledge(.pubrel, packetID, .success, logPosition: 0)
-        case .free, .awaitingPuback: acknowledge(.pubrel, packetID, .packetIdentifierNotFound, logPosition: 0)
+        case .awaitingPuback: throw .protocolError("PUBREC for a QoS 1 message")
+        case .free:
+            // Nothing is known of it, perhaps because it was finished before: it ends here, as with Mosquitto.
+            if !reason.isError { acknowledge(.pubrel, packetID, .success, logPosition: 0) }
         }
     }
 
@@ -119,6 +129,7 @@ extension Connection {
         if wasKnown, session.isPersistent {
             position = shard.log.append(.incoming(clientID: session.clientID, packetID: packetID, isReleased: true))
         }
-        acknowledge(.pubcomp, packetID, wasKnown ? .success : .packetIdentifierNotFound, logPosition: position)
+        // Also if it is not known: the first PUBCOMP may have been lost. Without a reason code, as Mosquitto.
+        acknowledge(.pubcomp, packetID, .success, logPosition: position)
     }
 }

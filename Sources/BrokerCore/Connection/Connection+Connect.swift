@@ -146,6 +146,7 @@ extension Connection {
         connectedAt = shard.wallTime
         shard.counters.connected += 1
         write(frame: connack(pending, isPresent: isPresent).encoded(version))
+        shard.tellConnected(self, session)
         if keepAliveSeconds > 0 { shard.armKeepAlive(self) }
         reviewSubscriptions(session)
         shard.setGroupsOnline(session, true)
