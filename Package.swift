@@ -33,6 +33,7 @@ let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl
 let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
@@ -70,19 +71,20 @@ for name in drivers {
 targets += library(
     "Gateway", ["DriverKit", "Bus", "Formats", "Model", nioCore, nioPosix, logging], tests: [nioEmbedded])
 targets += library("BrokerCore", ["Bus", "Model", "Wire", nioCore], tests: [nioEmbedded])
+targets += [.target(name: "CEpoll", path: "Sources/CEpoll")]
 targets += library(
     "Broker",
     [
-        "BrokerCore", "Bus", "Journal", "Formats", "Model", nioCore, nioPosix, nioTLS, nioSSL, asn1, crypto,
-        cryptoExtras, logging,
+        "BrokerCore", "Bus", "Journal", "Formats", "Model", "CEpoll", nioCore, nioPosix, nioTLS, nioSSL, asn1, crypto,
+        cryptoExtras, nioHTTP1, logging,
     ], tests: [nioEmbedded])
 targets += library("Streams", ["Bus", "Formats", "Model"])
 targets += library("SinkKit", ["Bus", "Journal", "Formats", "Model"])
-targets += library(
-    "Historian", ["Bus", "Journal", "Model", "Wire", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")])
+targets += library("Historian", ["Bus", "Journal", "Model", "Wire", grdb, grdbSQLite], tests: ["SQLiteDisk"])
 targets += [.systemLibrary(name: "CZlib", path: "Sources/CZlib")]
 targets += library(
-    "Resources", ["Model", "Journal", "CZlib", grdb, crypto, cryptoExtras, .product(name: "Yams", package: "Yams")])
+    "Resources", ["Model", "Journal", "CZlib", grdb, crypto, cryptoExtras, .product(name: "Yams", package: "Yams")],
+    tests: ["SQLiteDisk"])
 targets += library("Simulator", ["Model", "Wire", nioCore, nioPosix] + drivers.map { .target(name: "\($0)Wire") })
 targets += library(
     "Catalogue", ["DriverKit", "SinkKit", "Streams", "Model"] + drivers.map { .target(name: "\($0)Driver") })
@@ -111,6 +113,10 @@ targets += [
     .target(
         name: "DriverConformance", dependencies: ["DriverKit", "Model", "Bus", nioCore, nioPosix],
         path: "Tests/Conformance/Drivers", swiftSettings: strict),
+    // A disk with faults beneath SQLite; imported by tests only.
+    .target(
+        name: "SQLiteDisk", dependencies: ["Journal", "Model", grdbSQLite], path: "Tests/Support/SQLiteDisk",
+        swiftSettings: strict),
     .executableTarget(
         name: "tundish",
         dependencies: [

@@ -149,7 +149,16 @@ final class DayFile {
         return positions
     }
 
+    /// How many points are in the file. A file whose making a power cut has interrupted is completed first: it may
+    /// have no tables yet, or a journal that only a writer can roll back.
     static func points(path: String) throws(Problem) -> Int {
+        do throws(Problem) { return try storedPoints(path) } catch {
+            try DayFile(path: path).close()
+            return try storedPoints(path)
+        }
+    }
+
+    private static func storedPoints(_ path: String) throws(Problem) -> Int {
         let connection = try SQLiteConnection(path, isReadOnly: true)
         var points = 0
         try connection.run("SELECT value FROM meta WHERE name='points'") { _ in

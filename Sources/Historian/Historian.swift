@@ -27,14 +27,16 @@ package final class Historian: MetricSource {
     }
 
     /// Opens the store and replays what the journal holds beyond the chunks. Blocks a thread of its own, not the
-    /// caller. One process at a time: `file.locked` otherwise.
+    /// caller. One process at a time: `file.locked` otherwise. `files` is what the journal lies on, `databaseFiles`
+    /// what SQLite's default VFS works on: the system's, unless a test puts another beneath both.
     package static func open(
-        _ options: HistorianOptions, files: any FileSystem = SystemFiles(), time: any TimeSource = SystemTime()
+        _ options: HistorianOptions, files: any FileSystem = SystemFiles(),
+        databaseFiles: any FileSystem = SystemFiles(), time: any TimeSource = SystemTime()
     ) async throws(Problem) -> Historian {
         let result: Result<Historian, Problem> = await withCheckedContinuation { continuation in
             WorkerThread.start("historian-open") {
                 do throws(Problem) {
-                    continuation.resume(returning: .success(try openBlocking(options, files, time)))
+                    continuation.resume(returning: .success(try openBlocking(options, files, databaseFiles, time)))
                 } catch { continuation.resume(returning: .failure(error)) }
             }
         }
@@ -42,11 +44,9 @@ package final class Historian: MetricSource {
     }
 
     private static func openBlocking(
-        _ options: HistorianOptions, _ files: any FileSystem, _ time: any TimeSource
+        _ options: HistorianOptions, _ files: any FileSystem, _ databaseFiles: any FileSystem, _ time: any TimeSource
     ) throws(Problem) -> Historian {
-        // The databases need real directories whatever the journal is written to.
-        let system = SystemFiles()
-        try system.createDirectory(options.directory)
+        try databaseFiles.createDirectory(options.directory)
         let journal = try Journal.open(
             directory: FilePath.join(options.directory, "journal"), files: files, time: time,
             options: JournalOptions(
@@ -54,8 +54,9 @@ package final class Historian: MetricSource {
                 segmentBytes: max(1 << 20, min(32 << 20, options.journalBytesTarget / 8)), onFull: .refuse,
                 recordBytesMax: 256 << 20 - 1, pendingBytesMax: 256 << 20))
         let catalogue = try SeriesCatalogue(path: FilePath.join(options.directory, "catalogue.db"))
-        let days = try DayIndex(directory: options.directory, files: system)
-        let shared = HistorianShared(options: options, catalogue: catalogue, days: days, files: system, time: time)
+        let days = try DayIndex(directory: options.directory, files: databaseFiles)
+        let shared = HistorianShared(
+            options: options, catalogue: catalogue, days: days, files: databaseFiles, time: time)
         var points = 0
         for (day, numbers) in days.all() {
             for shard in numbers { points += try DayFile.points(path: days.path(day, shard)) }
@@ -104,7 +105,10 @@ package final class Historian: MetricSource {
     private func reopenJournal() {
         if isReopening.exchange(true, ordering: .sequentiallyConsistent) { return }
         Task {
-            do throws(Problem) { try await journal.reopen() } catch { shared.problem.withLock { $0 = error } }
+            do throws(Problem) {
+                try await journal.reopen()
+                shared.report(.journal, nil)
+            } catch { shared.report(.journal, error) }
             isReopening.store(false, ordering: .sequentiallyConsistent)
         }
     }
@@ -286,7 +290,7 @@ package final class Historian: MetricSource {
         // An empty append comes back when everything before it is with the shards.
         _ = try await journal.append([])
         for shard in shards { _ = await onShard(shard) { $0.sweep(before: .max) } }
-        if let problem = shared.problem.withLock({ $0 }) { throw problem }
+        if let problem = shared.problem { throw problem }
     }
 
     // MARK: Figures
@@ -312,7 +316,7 @@ package final class Historian: MetricSource {
         stats.journalBytes = journalStats.bytesOnDisk
         stats.backlogPoints = shared.backlogPoints.load(ordering: .relaxed)
         stats.writeFailures = shared.writeFailures.load(ordering: .relaxed)
-        stats.problem = shared.problem.withLock { $0 } ?? journalStats.failure
+        stats.problem = shared.problem ?? journalStats.failure
         return stats
     }
 

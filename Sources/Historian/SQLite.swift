@@ -85,11 +85,18 @@ final class SQLiteConnection: @unchecked Sendable {
 
     private func failure(_ code: CInt) -> Problem {
         let text = handle.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(code))
-        let isFull = code & 0xFF == SQLITE_FULL
-        return Problem(
-            isFull ? "historian.full" : "historian.database",
-            isFull ? "\(path): the disk is full; free some space" : "\(path): \(text) (SQLite \(code))",
-            ["path": path, "detail": text, "code": String(code)])
+        let (kind, sentence) =
+            switch code & 0xFF {
+            case SQLITE_FULL: ("historian.full", "cannot write \(path): the disk is full; free some space")
+            case SQLITE_IOERR:
+                ("historian.io", "cannot use \(path): the device reports an error (\(text), SQLite \(code))")
+            case SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_PERM:
+                ("historian.denied", "cannot open or write \(path): check its owner and mode (\(text))")
+            case SQLITE_CORRUPT, SQLITE_NOTADB:
+                ("historian.damaged", "\(path) is damaged: restore it from a backup, or move it away")
+            default: ("historian.database", "\(path): \(text) (SQLite \(code))")
+            }
+        return Problem(kind, sentence, ["path": path, "detail": text, "code": String(code)])
     }
 }
 

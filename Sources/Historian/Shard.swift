@@ -17,7 +17,7 @@ final class HistorianShared: Sendable {
     let chunkPoints = Atomic<Int>(0)
     let chunkBytes = Atomic<Int>(0)
     let writeFailures = Atomic<Int>(0)
-    let problem = Mutex<Problem?>(nil)
+    private let problems = Mutex<[Trouble: Problem]>([:])
     private let chunkID: Atomic<Int64>
 
     init(
@@ -31,6 +31,20 @@ final class HistorianShared: Sendable {
         self.time = time
         chunkID = Atomic(catalogue.boot << 32)
     }
+
+    /// What can go wrong by itself, and be well again by itself.
+    enum Trouble: Hashable, Comparable {
+        case journal
+        case catalogue(shard: Int)
+        case chunks(shard: Int)
+        case retention(shard: Int)
+    }
+
+    /// The most important thing that is wrong now; nil while all is well.
+    var problem: Problem? { problems.withLock { problems in problems.min { $0.key < $1.key }?.value } }
+
+    /// Nil: it is well again.
+    func report(_ trouble: Trouble, _ problem: Problem?) { problems.withLock { $0[trouble] = problem } }
 
     /// Grows from chunk to chunk, also across restarts.
     func nextChunkID() -> Int64 { chunkID.wrappingAdd(1, ordering: .relaxed).newValue }
@@ -160,7 +174,8 @@ final class Shard: @unchecked Sendable {
         do throws(Problem) {
             try shared.catalogue.store(unannounced)
             unannounced = []
-        } catch { fail(error) }
+            shared.report(.catalogue(shard: number), nil)
+        } catch { fail(.catalogue(shard: number), error) }
     }
 
     private func group(_ layout: Layout) -> GroupHead {
@@ -338,6 +353,7 @@ final class Shard: @unchecked Sendable {
         let now = shared.time.now().nanoseconds
         if let last = lastRetention, abs(now - last) < 60_000_000_000 { return }
         lastRetention = now
+        shared.report(.retention(shard: number), nil)
         let oldest = day(of: now &- retention.nanoseconds)
         for (day, shards) in shared.days.all() where day < oldest {
             // A shard that is no more is looked after by the first.
@@ -355,7 +371,7 @@ final class Shard: @unchecked Sendable {
         let path = shared.days.path(day, shard)
         for suffix in ["-wal", "-shm", ""] {
             do throws(Problem) { try shared.files.remove(path + suffix) } catch {
-                if error.fileFault != .notFound { fail(error) }
+                if error.fileFault != .notFound { fail(.retention(shard: number), error) }
             }
         }
     }
@@ -412,12 +428,12 @@ final class Shard: @unchecked Sendable {
                 try write(part, day)
                 done.formUnion(part.sealed)
             } catch {
-                fail(error)
+                fail(.chunks(shard: number), error)
                 isSound = false
                 retryAt = shared.time.monotonicNanoseconds() + 1_000_000_000
             }
         }
-        if isSound, !plan.days.isEmpty { shared.problem.withLock { $0 = nil } }
+        if isSound, !plan.days.isEmpty { shared.report(.chunks(shard: number), nil) }
         if done.isEmpty { return }
         sealed = sealed.enumerated().filter { !done.contains($0.offset) }.map(\.element)
         sealedBytes = sealed.reduce(0) { $0 + $1.row.bytes.count }
@@ -490,8 +506,8 @@ final class Shard: @unchecked Sendable {
         return file
     }
 
-    private func fail(_ problem: Problem) {
+    private func fail(_ trouble: HistorianShared.Trouble, _ problem: Problem) {
         shared.writeFailures.wrappingAdd(1, ordering: .relaxed)
-        shared.problem.withLock { $0 = problem }
+        shared.report(trouble, problem)
     }
 }

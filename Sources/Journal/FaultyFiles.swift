@@ -18,13 +18,15 @@ package final class FaultyFiles: FileSystem {
         var bytes: [UInt8]
         /// Set for a truncation to `offset`.
         var isTruncation = false
+        var isSynced = false
     }
 
     fileprivate final class Node {
         var durable: [UInt8] = []
         var current: [UInt8] = []
         var pending: [Pending] = []
-        /// A sync failed: what was pending then never becomes durable, whatever later syncs say.
+        /// A sync failed: what was pending then never becomes durable, whatever later syncs say. Followed by what
+        /// they did make durable, which lies over it.
         var doomed: [Pending] = []
     }
 
@@ -38,21 +40,41 @@ package final class FaultyFiles: FileSystem {
         var changes = 0
         var powerCutAtChange: Int?
         var bytesMax = Int.max
-        var faults: [Operation: [(skip: Int, fault: FileFault)]] = [:]
+        var faults: [Operation: [Fault]] = [:]
         var random: SplitMix64
+    }
+
+    fileprivate struct Fault {
+        /// Files whose path contains it; empty: all.
+        var part: String
+        var skip: Int
+        var fault: FileFault
+        var isLasting: Bool
     }
 
     private let disk: Monitor<Disk>
 
     package init(seed: UInt64 = 1) { disk = Monitor(Disk(random: SplitMix64(seed: seed))) }
 
-    /// The operation after the next `skip` ones of its kind fails with `fault`.
-    package func fail(_ operation: Operation, with fault: FileFault, after skip: Int = 0) {
-        disk.withLock { $0.faults[operation, default: []].append((skip, fault)) }
+    /// The operation after the next `skip` ones of its kind fails with `fault`; with `isLasting` so do all that
+    /// follow, until `heal`. `part` leaves files alone whose path does not contain it.
+    package func fail(
+        _ operation: Operation, on part: String = "", with fault: FileFault, after skip: Int = 0,
+        isLasting: Bool = false
+    ) {
+        disk.withLock {
+            $0.faults[operation, default: []].append(
+                Fault(part: part, skip: skip, fault: fault, isLasting: isLasting))
+        }
     }
 
-    /// Takes back all faults that have not struck yet.
-    package func heal() { disk.withLock { $0.faults = [:] } }
+    /// Takes back all faults, those that last and those that have not struck yet, and the bound on the size.
+    package func heal() {
+        disk.withLock { disk in
+            disk.faults = [:]
+            disk.bytesMax = .max
+        }
+    }
 
     /// Bound on the files' total size; writes beyond it fail with `file.full`, after as much as fits.
     package func limit(bytes: Int) { disk.withLock { $0.bytesMax = bytes } }
@@ -115,6 +137,10 @@ package final class FaultyFiles: FileSystem {
     private static func surviving(_ node: Node, _ random: inout SplitMix64) -> [UInt8] {
         var bytes = node.durable
         for pending in node.doomed + node.pending {
+            if pending.isSynced {
+                pending.apply(to: &bytes)
+                continue
+            }
             switch Int.random(in: 0..<3, using: &random) {
             case 0: continue
             case 1 where !pending.isTruncation:
@@ -144,18 +170,22 @@ package final class FaultyFiles: FileSystem {
                     return .failure(FileFault.io.problem(operation.rawValue, path, detail: "the power is off"))
                 }
             }
-            if var faults = disk.faults[operation], let first = faults.first {
-                if first.skip == 0 {
-                    faults.removeFirst()
-                    disk.faults[operation] = faults
-                    return .failure(first.fault.problem(operation.rawValue, path, detail: "injected"))
-                }
-                faults[0].skip -= 1
-                disk.faults[operation] = faults
+            if let fault = Self.strike(&disk.faults[operation, default: []], path) {
+                return .failure(fault.problem(operation.rawValue, path, detail: "injected"))
             }
             return body(&disk)
         }
         return try result.get()
+    }
+
+    /// The fault that meets an operation on the path, if it is time for one.
+    private static func strike(_ faults: inout [Fault], _ path: String) -> FileFault? {
+        guard let next = faults.firstIndex(where: { $0.part.isEmpty || path.contains($0.part) }) else { return nil }
+        if faults[next].skip > 0 {
+            faults[next].skip -= 1
+            return nil
+        }
+        return faults[next].isLasting ? faults[next].fault : faults.remove(at: next).fault
     }
 
     fileprivate func generation() -> Int { disk.withLock { $0.generation } }
@@ -283,8 +313,8 @@ private final class FaultyFile: OpenFile {
         }
         try files.perform(.write, path, generation: generation, partly: { _ in put(bytes.count) }) {
             disk -> Result<Void, Problem> in
-            let used = disk.names.values.reduce(0) { $0 + $1.current.count }
             let growth = max(0, offset + bytes.count - node.value.current.count)
+            let used = disk.bytesMax == .max ? 0 : disk.names.values.reduce(0) { $0 + $1.current.count }
             if disk.bytesMax - used < growth {
                 put(max(0, bytes.count - growth + max(0, disk.bytesMax - used)))
                 return .failure(FileFault.full.problem("write to", path))
@@ -310,7 +340,11 @@ private final class FaultyFile: OpenFile {
     func sync() throws(Problem) {
         do throws(Problem) {
             try files.perform(.sync, path, generation: generation) { _ -> Result<Void, Problem> in
-                for pending in node.value.pending { pending.apply(to: &node.value.durable) }
+                for index in node.value.pending.indices {
+                    node.value.pending[index].apply(to: &node.value.durable)
+                    node.value.pending[index].isSynced = true
+                }
+                if !node.value.doomed.isEmpty { node.value.doomed += node.value.pending }
                 node.value.pending = []
                 return .success(())
             }

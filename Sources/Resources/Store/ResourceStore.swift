@@ -35,9 +35,10 @@ package final class ResourceStore: Sendable {
         configuration.label = "resources"
         configuration.busyMode = .timeout(5)
         configuration.maximumReaderCount = 2
-        configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
         do {
             pool = try DatabasePool(path: path, configuration: configuration)
+            // A pool sets its writer to NORMAL when it opens, which a power cut makes forget what was committed.
+            try pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
             try StoreDatabase.migrator().migrate(pool)
         } catch {
             throw DatabaseProblems.problem(error, path)
