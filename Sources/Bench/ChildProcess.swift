@@ -64,6 +64,19 @@ final class ChildProcess {
         return (String(decoding: bytes, as: UTF8.self), wait())
     }
 
+    /// The first line of its standard output, without its end; what there is if it closes it before. At most 4 KiB.
+    func readLine() -> String {
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while bytes.count < 4096 {
+            let count = read(output, &byte, 1)
+            if count < 0, errno == EINTR { continue }
+            if count <= 0 || byte == UInt8(ascii: "\n") { break }
+            bytes.append(byte)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     /// Asks it to end, and after two seconds ends it.
     func stop() {
         guard !isReaped else { return }

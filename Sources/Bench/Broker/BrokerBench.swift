@@ -58,7 +58,13 @@ package func benchGenerate(_ arguments: [String]) throws {
     }
     _ = Processes.raiseOpenFiles()
     signal(SIGPIPE, SIG_IGN)
-    print(try LoadGenerator.run(plan).line)
+    switch plan.mode {
+    case .window: print(try LoadGenerator(plan: plan).runWindows().line)
+    case .rate: print(try LoadGenerator(plan: plan).runRate().line)
+    case .store: print(try LoadGenerator(plan: plan).runStore().line)
+    case .connect: print(try ConnectLoad(plan: plan).run().line)
+    case .idle: try IdleLoad.run(plan)
+    }
 }
 
 /// The cases in turn, each with its brokers fresh.
@@ -132,19 +138,21 @@ final class BrokerBench {
         case .traffic: return try measureTraffic(item, peers)
         case .loops: return try measureLoops(item)
         case .latency: return try measureLatency(item)
-        case .connect, .idle, .durable: throw Problem("bench.usage", "not yet")
+        case .connect(let usesTLS): return try measureConnect(item, usesTLS: usesTLS)
+        case .idle(let connections): return try measureIdle(item, connections: connections)
+        case .durable: return try measureDurable(item)
         }
     }
 
     /// Starts brokers, runs `body` and ends them.
     func withBrokers<Value>(
-        _ peers: [BrokerPeer], isPersistent: Bool = false, _ body: ([RunningBroker]) throws -> Value
+        _ peers: [BrokerPeer], _ item: BrokerCase, _ body: ([RunningBroker]) throws -> Value
     ) throws -> Value {
         var brokers: [RunningBroker] = []
         defer { for broker in brokers { broker.stop() } }
         for peer in peers {
             brokers.append(
-                try RunningBroker(peer, RunningBroker.Place(folder: folder, cores: cores, isPersistent: isPersistent)))
+                try RunningBroker(peer, RunningBroker.Place(folder: folder, cores: cores)))
         }
         return try body(brokers)
     }

@@ -66,9 +66,24 @@ struct BrokerCase: Equatable {
     ].compactMap { named("latency-" + $0, limit: 1) }
 
     private static let others: [BrokerCase] = [
+        BrokerCase(name: "connect", title: "Clients that connect and leave", kind: .connect(usesTLS: false), limit: 1),
         BrokerCase(
-            name: "connect", title: "Connections, each answered and ended", kind: .connect(usesTLS: false), limit: 1)
+            name: "idle-10000", title: "10,000 idle connections, one subscription each",
+            kind: .idle(connections: 10_000),
+            limit: 6),
+        BrokerCase(
+            name: "idle-50000", title: "50,000 idle connections, one subscription each",
+            kind: .idle(connections: 50_000),
+            limit: 6),
+        durable("durable-pairs-100", .pairs(100), "100 publishers into 100 sessions that are away"),
+        durable("durable-fanin-100", .fanIn(100), "100 publishers into one session that is away"),
     ]
+
+    private static func durable(_ name: String, _ shape: LoadShape, _ title: String) -> BrokerCase {
+        BrokerCase(
+            name: name, title: title + ", QoS 1, 100 in flight each", kind: .durable, shape: shape, qos: 1, window: 100,
+            isPersistent: true, limit: 100)
+    }
 
     /// Reads `SHAPE-CLIENTS-qQOS-wWINDOW-BYTES`, with `-persistent` behind it for persistent sessions, and `loops-` or
     /// `latency-` before it; shapes are pairs, fanin and fanout. Nil for what is not so named.

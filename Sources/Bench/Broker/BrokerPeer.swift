@@ -68,11 +68,10 @@ final class RunningBroker {
     /// What the brokers have in common.
     struct Place {
         var folder: URL
-        /// Of the broker, and what a broker with two loops has.
+        /// A broker with one loop has the first.
         var cores: [Int]
         /// Certificate and key, where the listener speaks TLS.
         var tls: (certificate: String, key: String)?
-        var isPersistent = false
     }
 
     /// Starts it, or looks whether it is there, and waits until it listens.

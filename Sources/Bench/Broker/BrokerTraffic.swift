@@ -25,7 +25,7 @@ extension BrokerBench {
         var perCPU = BrokerFigure(
             "deliveries per CPU-second", unit: "thousand", scale: 1000, judgement, limit: item.limit, floor: item.floor)
         var perSecond = BrokerFigure("deliveries per second", unit: "thousand", scale: 1000, .none)
-        try withBrokers(peers, isPersistent: item.isPersistent) { brokers in
+        try withBrokers(peers, item) { brokers in
             for round in 1...options.rounds {
                 for broker in brokers {
                     guard
@@ -44,7 +44,7 @@ extension BrokerBench {
     }
 
     /// A round that fails does not end the others.
-    private func generateOrSay(_ plan: LoadPlan, _ broker: RunningBroker, _ round: Int, _ outcome: inout BrokerOutcome)
+    func generateOrSay(_ plan: LoadPlan, _ broker: RunningBroker, _ round: Int, _ outcome: inout BrokerOutcome)
         throws -> LoadResult?
     {
         do {
@@ -56,7 +56,7 @@ extension BrokerBench {
     }
 
     /// Nil for a run whose messages did not all arrive as they should.
-    private func accepted(
+    func accepted(
         _ result: LoadResult?, _ item: BrokerCase, _ broker: RunningBroker, _ round: Int, _ outcome: inout BrokerOutcome
     ) -> LoadResult? {
         guard let result else { return nil }
@@ -75,7 +75,7 @@ extension BrokerBench {
         var tail = BrokerFigure(
             "latency, 99 of 100 are below", unit: "µs", .inverseRatio(against: "mosquitto"), limit: item.limit)
         var late: [Double] = []
-        try withBrokers(peers) { brokers in
+        try withBrokers(peers, item) { brokers in
             guard let yardstick = brokers.first(where: { $0.peer.name == "mosquitto" }) ?? brokers.first else { return }
             let most = Bench.median(
                 try (0..<3).map { _ in try generate(item.plan, yardstick).measured.perSecond })

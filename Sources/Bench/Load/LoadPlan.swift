@@ -51,6 +51,8 @@ struct LoadPlan: Codable, Equatable {
     var messagesMax = 0
     /// `connect` and `idle`: connections at the same time.
     var connections = 0
+    /// `idle`: the number of the first of them.
+    var firstConnection = 0
     /// `connect`: with TLS, a full handshake each time.
     var usesTLS = false
     var warmUpSeconds = 0.5
@@ -65,7 +67,8 @@ struct LoadPlan: Codable, Equatable {
             (Self.payloadBytesMin...(16 << 20)).contains(payloadBytes), shape.groups > 0, shape.publishers > 0,
             shape.subscribers > 0, shape.publishersTotal <= 100_000, shape.subscribersTotal <= 100_000,
             ratePerSecond >= 0, ratePerSecond.isFinite, seconds > 0, seconds <= 600, warmUpSeconds >= 0,
-            warmUpSeconds <= 60, (0...100_000).contains(connections), mode != .rate || ratePerSecond > 0
+            warmUpSeconds <= 60, (0...100_000).contains(connections), firstConnection >= 0,
+            mode != .rate || ratePerSecond > 0
         else { throw Problem("bench.usage", "the plan of a load generator is out of range: \(self)") }
     }
 

@@ -19,18 +19,6 @@ extension LoadGenerator {
     /// Bursts that may be sent in a row before answers are read.
     static let burstsPerTurn = 32
 
-    /// Runs what the plan says.
-    static func run(_ plan: LoadPlan) throws -> LoadResult {
-        switch plan.mode {
-        case .window:
-            return try LoadGenerator(plan: plan).runWindows()
-        case .rate:
-            return try LoadGenerator(plan: plan).runRate()
-        case .store, .connect, .idle:
-            throw Problem("bench.usage", "not yet")
-        }
-    }
-
     func mark(_ count: Int) throws(Problem) -> LoadMark {
         LoadMark(
             count: count, broker: try Processes.used(plan.broker), own: Processes.usedHere(),
