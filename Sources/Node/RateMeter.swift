@@ -29,4 +29,7 @@ final class RateMeter: Sendable {
             return rate
         }
     }
+
+    /// The counter is gone; one of the same name begins anew.
+    func forget(_ name: String) { readings.withLock { _ = $0.removeValue(forKey: name) } }
 }

@@ -67,13 +67,15 @@ package final class TundishNode: Sendable {
         options.random = random
         let services = NodeServices(
             name: "tundish", startedAt: startedAt, time: time, store: parts.store, gateway: parts.gateway,
-            exchange: parts.exchange, streams: parts.streams, historian: parts.historian, recorder: parts.recorder,
+            exchange: parts.exchange, broker: parts.broker,
+            publisher: parts.exchange.publisher(Origin(.console, clientID: "console")), streams: parts.streams,
+            historian: parts.historian, recorder: parts.recorder,
             alarmBook: parts.alarmBook, rates: RateMeter(time: time), metricSources: parts.metricSources,
             readinessBook: parts.readiness)
-        let accounts = AccountService(accounts: parts.accounts)
+        let accounts = AccountService(accounts: parts.accounts, log: log)
         let console = ConsoleServer(
             options: options, services: services, resources: ResourceService(store: parts.store), accounts: accounts,
-            bus: parts.exchange, needsSetup: await accounts.needsSetup(), group: parts.loops, logger: log)
+            bus: parts.exchange, needsSetup: try await accounts.needsSetup(), group: parts.loops, logger: log)
         _ = try await console.start()
         return console
     }

@@ -91,6 +91,9 @@ extension Connection {
         // An answer to nothing is ignored, as Mosquitto does: it may be one to a message that has been given away.
         if state == .free { return }
         if state != expected { throw .protocolError("packet identifier \(packetID) awaits another answer") }
+        if state == .awaitingPuback, shard.events.watches(.messageAcknowledged) {
+            shard.tellAcknowledged(session, packetID)
+        }
         session.inflight.remove(packetID)
         if session.isPersistent {
             _ = shard.log.append(.outgoing(clientID: session.clientID, packetID: packetID, isFinished: true))
@@ -108,6 +111,7 @@ extension Connection {
             }
             session.pump()
         case .awaitingPubrec:
+            if shard.events.watches(.messageAcknowledged) { shard.tellAcknowledged(session, packetID) }
             session.inflight.markReceived(packetID)
             var position: UInt64 = 0
             if session.isPersistent {

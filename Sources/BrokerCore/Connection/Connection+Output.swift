@@ -18,7 +18,11 @@ extension Connection {
     }
 
     func write(frame: [UInt8]) {
-        if version == .v5, frame.count > packetBytesMax { return }
+        if version == .v5, frame.count > packetBytesMax {
+            // The client waits for an answer that it could not take. [MQTT-3.1.2-24]
+            disconnect(.packetTooLarge)
+            return
+        }
         append(count: frame.count) { target in
             frame.withUnsafeBytes {
                 target.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(target), byteCount: $0.count)
@@ -30,7 +34,7 @@ extension Connection {
     /// Whether a message of QoS 0 may be written: not when the client has too much unread already.
     @inline(__always)
     func canTake(_ byteCount: Int) -> Bool {
-        isWritable || out.readableBytes + byteCount < shard.limits.unsentBytesMax
+        isWritable || (state == .connected && out.readableBytes + byteCount < shard.limits.unsentBytesMax)
     }
 
     func flush() {
@@ -60,6 +64,7 @@ extension Connection {
         shard.counters.packetsSent += 1
         shard.counters.publishSent += 1
         shard.counters.publishBytesSent += UInt64(publication.payload.count)
+        if shard.events.watches(.messageDelivered) { shard.tellDelivered(self, publication, qos: qos) }
         return true
     }
 

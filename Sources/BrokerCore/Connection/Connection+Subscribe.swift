@@ -53,6 +53,7 @@ extension Connection {
             let (subscription, isNew) = shard.subscribe(
                 session, filter, options, subscriptionID: subscriptionID
             ) { [self] in installed(pending) }
+            shard.tellSubscribed(session, filter.text, options, isNew: isNew)
             let handling = options.retainHandling
             if filter.shareName == nil, handling == 0 || (handling == 1 && isNew) {
                 pending.wantsRetained.append(subscription)
@@ -124,6 +125,7 @@ extension Connection {
         for filter in packet.filters { _ = try Self.filter(filter) }
         for filter in packet.filters {
             if shard.unsubscribe(session, filter) {
+                shard.tellUnsubscribed(session, filter)
                 reasons.append(.success)
                 if session.isPersistent {
                     position = shard.log.append(.unsubscribed(clientID: session.clientID, filter: filter))

@@ -12,6 +12,8 @@ package final class Exchange: Bus {
     /// Client, subscription and hand-over counts for `$SYS`.
     let clientsMaximum = Atomic<Int>(0)
     let averages = Mutex(LoadAverages())
+    /// Filters whose messages are counted, and since when.
+    let topicMeters = Mutex<[String: Timestamp]>([:])
     private let nextShard = Atomic<Int>(0)
     private let isStarted = Atomic<Bool>(false)
 

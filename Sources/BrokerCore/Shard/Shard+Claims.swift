@@ -50,6 +50,7 @@ extension Shard {
             session.replay.removeAll()
             old.session = nil
             old.disconnect(.sessionTakenOver)
+            tellDisconnected(old, session)
         }
         if let will = session.will {
             session.will = nil
@@ -148,6 +149,7 @@ extension Shard {
         connection.session = nil
         session.connection = nil
         session.replay.removeAll()
+        tellDisconnected(connection, session)
         if connection.discardsWill { session.will = nil }
         disconnected(session)
     }

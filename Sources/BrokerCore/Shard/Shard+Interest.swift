@@ -77,7 +77,10 @@ extension Shard {
         removeInterest(InterestKey(filter: subscription.filter.pattern))
     }
 
-    func changed(_ pattern: Bytes) { pattern.withUnsafeBytes { generations.changed(filter: $0) } }
+    func changed(_ pattern: Bytes) {
+        pattern.withUnsafeBytes { generations.changed(filter: $0) }
+        eventFiltersChanged(pattern)
+    }
 
     /// After a subscriber has gone.
     func forget(_ pattern: Bytes) {

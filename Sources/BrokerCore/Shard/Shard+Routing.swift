@@ -74,6 +74,7 @@ extension Shard {
             route.shards |= set.shards
             route.sampleShards |= set.sampleShards
         }
+        route.meters = RouteMeters(route.topic, meters)
         route.sum = generations.sum(route.places)
         route.epoch = generations.epoch
     }
@@ -81,6 +82,7 @@ extension Shard {
     /// A message that was published on this shard, to everyone who wants it.
     func publish(_ publication: inout Publication, _ route: Route) -> ReasonCode {
         let isTyped = publication.message?.payload.isTyped ?? false
+        if let meters = route.meters { meters.received(qos: publication.qos, bytes: publication.payload.count) }
         deliver(&publication, route, isTyped: isTyped)
         var bits = isTyped ? route.shards | route.sampleShards : route.shards
         if bits != 0 {
@@ -93,12 +95,15 @@ extension Shard {
         if publication.retain { retain(publication.store(self), route) }
         if route.hasSubscribers { return .success }
         let hasRecorder = isTyped && (route.sampleShards != 0 || !route.sampleComponents.isEmpty)
-        return hasRecorder ? .success : .noMatchingSubscribers
+        if hasRecorder { return .success }
+        if events.watches(.messageDropped) { tellDropped(publication, reason: "no_subscribers") }
+        return .noMatchingSubscribers
     }
 
     /// To the subscribers of this shard.
     @inline(__always)
     func deliver(_ publication: inout Publication, _ route: Route, isTyped: Bool) {
+        let dropped = counters.dropped
         route.targets.withUnsafeBufferPointer { targets in
             for target in targets {
                 target.session.deliver(
@@ -110,6 +115,9 @@ extension Shard {
             deliverToComponents(message, route, isTyped: isTyped)
         }
         for group in route.groups { dispatch(&publication, group) }
+        if let meters = route.meters {
+            meters.delivered(route.targets.count + route.groups.count, dropped: counters.dropped - dropped)
+        }
     }
 
     private func deliverToComponents(_ message: Message, _ route: Route, isTyped: Bool) {

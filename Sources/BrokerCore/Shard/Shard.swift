@@ -52,6 +52,11 @@ package final class Shard: @unchecked Sendable {
     var sessionEndPosition: UInt64 = 0
     private var turnTask: @Sendable () -> Void = {}
 
+    // Watching
+    /// Filters whose messages are counted.
+    var meters: [TopicMeter] = []
+    var events = EventDesk()
+
     // Backpressure
     /// Messages under way to this shard.
     let arriving = Atomic<Int>(0)

@@ -34,6 +34,8 @@ final class Route {
     /// Components, and other shards, that want only typed samples.
     var sampleComponents: ContiguousArray<ComponentSubscription> = []
     var sampleShards: UInt64 = 0
+    /// Nil unless somebody counts the topic's messages.
+    var meters: RouteMeters?
 
     init(topic: Bytes, hash: UInt64, places: TopicGenerations.Places) {
         self.topic = topic
@@ -67,7 +69,9 @@ final class Route {
     }
 
     private static func topicGuard(of topic: UnsafeRawBufferPointer) -> TopicGuard {
-        if topic.starts(with: "$SYS".utf8) || topic.starts(with: "$share".utf8) { return .reserved }
+        if topic.starts(with: "$SYS".utf8) || topic.starts(with: "$share".utf8) || topic.starts(with: "$events/".utf8) {
+            return .reserved
+        }
         guard topic.starts(with: "tundish/".utf8) else { return .none }
         let levels = topic.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         return levels.count == 4 && levels[3].elementsEqual("write".utf8) ? .deviceWrite : .none

@@ -34,25 +34,66 @@ package struct Gatekeeper: Sendable {
             ["host": authority ?? ""])
     }
 
-    /// Who sends the request; nil: nobody known.
-    package func identify(_ headers: HTTPFields, queryToken: String? = nil) async -> Caller? {
+    /// Who sends the request; nil: nobody known. Throws when the accounts cannot be asked.
+    package func identify(_ headers: HTTPFields, queryToken: String? = nil) async throws(Refusal) -> Caller? {
         if let token = Self.bearerToken(headers) ?? queryToken {
-            return await accounts.verify(token: token).map { Caller(username: $0, means: .token) }
+            return try await asking { () async throws(Problem) in try await accounts.verify(token: token) }
+                .map { Caller($0, means: .token) }
         }
         guard let secret = Self.cookie(headers), let session = sessions.find(secret) else { return nil }
-        return Caller(username: session.username, means: .session(session.key))
+        return try await account(of: session).map { Caller($0, means: .session(session.key)) }
+    }
+
+    /// The user of a session as he is now: rights that were taken away are gone at once, and a user who was changed
+    /// has to log in again.
+    private func account(of session: SessionStore.Found) async throws(Refusal) -> Account? {
+        let account = try await asking { () async throws(Problem) in try await accounts.account(session.username) }
+        guard let account, account.revision == session.revision else {
+            sessions.end(session.key)
+            return nil
+        }
+        return account
+    }
+
+    private func asking<R>(_ body: () async throws(Problem) -> R) async throws(Refusal) -> R {
+        do throws(Problem) { return try await body() } catch { throw Refusal(.serviceUnavailable, error) }
+    }
+
+    /// Whether who opened something that stays open may still have it. Not knowing is no reason to close.
+    package func isStillAdmitted(_ caller: Caller, token: String?, _ right: Right) async -> Bool {
+        do throws(Refusal) {
+            let account: Account?
+            switch caller.means {
+            case .token:
+                account = try await asking { () async throws(Problem) in try await accounts.verify(token: token ?? "") }
+            case .session(let key):
+                guard let session = sessions.touch(key) else { return false }
+                account = try await self.account(of: session)
+            }
+            return account?.rights.contains(right) ?? false
+        } catch {
+            return true
+        }
     }
 
     /// Throws what the route's access asks for and the request lacks.
     package func admit(_ request: ConsoleRequest, to route: Route) async throws(Refusal) -> Caller? {
-        let caller = await identify(request.headers)
+        if route.access == .open { return nil }
+        let caller = try await identify(request.headers)
         switch route.access {
-        case .open: break
-        case .loopbackOrToken: if caller == nil, !HostName.isLoopback(request.peer) { throw Self.unauthenticated }
-        case .authenticated: if caller == nil { throw Self.unauthenticated }
+        case .open, .greeting: break
+        case .loopback(let right):
+            if !HostName.isLoopback(request.peer) { try Self.check(caller, right) }
+        case .signedIn: if caller == nil { throw Self.unauthenticated }
+        case .needs(let right): try Self.check(caller, right)
         }
         if route.isMutation, let caller, case .session = caller.means { try Self.checkRequestHeader(request.headers) }
         return caller
+    }
+
+    package static func check(_ caller: Caller?, _ right: Right) throws(Refusal) {
+        guard let caller else { throw unauthenticated }
+        guard caller.may(right) else { throw Refusal.missing(right, caller) }
     }
 
     /// A page of another site can send a cookie along but not this field.

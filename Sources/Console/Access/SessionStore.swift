@@ -11,8 +11,16 @@ package struct SessionKey: Sendable, Hashable {
 package final class SessionStore: Sendable {
     private struct Session {
         var username: String
+        var revision: Int64
         var createdAt: Int64
         var seenAt: Int64
+    }
+
+    package struct Found: Sendable {
+        package var key: SessionKey
+        package var username: String
+        /// Of the user, when the session began.
+        package var revision: Int64
     }
 
     /// Beyond that the session that was used longest ago ends.
@@ -32,7 +40,7 @@ package final class SessionStore: Sendable {
     }
 
     /// The secret for the cookie: 256 bits, in hex.
-    package func begin(_ username: String) -> String {
+    package func begin(_ username: String, revision: Int64 = 0) -> String {
         let secret = Secrets.make(random)
         let now = time.monotonicNanoseconds()
         sessions.withLock { sessions in
@@ -41,14 +49,17 @@ package final class SessionStore: Sendable {
             {
                 sessions[oldest.key] = nil
             }
-            sessions[Self.key(secret)] = Session(username: username, createdAt: now, seenAt: now)
+            sessions[Self.key(secret)] = Session(
+                username: username, revision: revision, createdAt: now, seenAt: now)
         }
         return secret
     }
 
     /// Whose session it is, and marks it as used; nil when it ended.
-    package func find(_ secret: String) -> (key: SessionKey, username: String)? {
-        let key = Self.key(secret)
+    package func find(_ secret: String) -> Found? { touch(Self.key(secret)) }
+
+    /// The same by its key, for a connection that stays open.
+    package func touch(_ key: SessionKey) -> Found? {
         let now = time.monotonicNanoseconds()
         return sessions.withLock { sessions in
             guard var session = sessions[key] else { return nil }
@@ -58,17 +69,7 @@ package final class SessionStore: Sendable {
             }
             session.seenAt = now
             sessions[key] = session
-            return (key, session.username)
-        }
-    }
-
-    /// Marks a session as used by a connection that stays open; false when it ended.
-    package func touch(_ key: SessionKey) -> Bool {
-        let now = time.monotonicNanoseconds()
-        return sessions.withLock { sessions in
-            guard let session = sessions[key], !isOver(session, now) else { return false }
-            sessions[key]?.seenAt = now
-            return true
+            return Found(key: key, username: session.username, revision: session.revision)
         }
     }
 

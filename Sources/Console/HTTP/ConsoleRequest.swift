@@ -68,12 +68,16 @@ package struct Caller: Sendable, Hashable {
     }
 
     package var username: String
+    package var roles: Set<ConsoleRole>
     package var means: Means
 
-    package init(username: String, means: Means) {
-        self.username = username
+    package init(_ account: Account, means: Means) {
+        username = account.username
+        roles = account.roles
         self.means = means
     }
+
+    package func may(_ right: Right) -> Bool { roles.contains { $0.rights.contains(right) } }
 }
 
 /// The decoded items of a query string; the last one of a name counts.

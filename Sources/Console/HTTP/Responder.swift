@@ -90,6 +90,7 @@ struct Responder: Sendable {
     static func status(of problem: Problem) -> HTTPResponse.Status {
         if problem.code.hasSuffix(".unknown") { return .notFound }
         if problem.code.hasSuffix("timeout") { return .gatewayTimeout }
+        if problem.code.hasSuffix(".unavailable") { return .serviceUnavailable }
         if problem.code.hasSuffix(".full") || problem.code.hasSuffix("busy") { return .serviceUnavailable }
         if problem.code == "internal_error" { return .internalServerError }
         return .unprocessableContent

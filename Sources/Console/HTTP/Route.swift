@@ -4,12 +4,16 @@ package import HTTPTypes
 /// differ.
 package struct Route: Sendable {
     /// Who may call it.
-    package enum Access: Sendable {
-        /// Everyone: what is needed before a login, and health checks.
+    package enum Access: Sendable, Hashable {
+        /// Everyone, and nobody is asked who he is: health checks.
         case open
-        /// Programs on this machine without a token; others with one.
-        case loopbackOrToken
-        case authenticated
+        /// Everyone: what is needed before a login. Who is signed in already is known.
+        case greeting
+        /// Programs on this machine without a token; others with the right.
+        case loopback(or: Right)
+        /// Whoever is signed in, whatever his rights.
+        case signedIn
+        case needs(Right)
     }
 
     package typealias Handler = @Sendable (ConsoleRequest) async throws -> ConsoleResponse
@@ -20,7 +24,8 @@ package struct Route: Sendable {
     package var summary: String
     /// Groups routes in the document.
     package var section: String
-    package var access = Access.authenticated
+    /// What declares nothing is for administrators.
+    package var access = Access.needs(.administer)
     package var query: [RouteParameter] = []
     package var requestBody: RouteBody?
     /// Name of a schema of the document; nil: no body.
@@ -46,6 +51,9 @@ package struct Route: Sendable {
     }
 
     package var isMutation: Bool { method != .get && method != .head }
+
+    /// Declares the right that a call needs.
+    package func needs(_ right: Right) -> Route { with { $0.access = .needs(right) } }
 
     /// Sets several properties where the route is declared.
     package func with(_ change: (inout Route) -> Void) -> Route {

@@ -11,6 +11,8 @@ import Synchronization
 /// All open WebSockets. What several pages show is looked at once a tick and encoded once, however many there are.
 actor LiveHub {
     static let admissionCheckNanoseconds: Int64 = 10_000_000_000
+    /// What a socket may show: the same as the routes that read.
+    static let right = Right.read
 
     nonisolated let time: any TimeSource
     nonisolated let counters = LiveCounters()
@@ -95,16 +97,14 @@ actor LiveHub {
                 return nil
             }
             try gatekeeper.checkHost(host)
-            guard let caller = await gatekeeper.identify(fields, queryToken: queryToken) else {
+            guard let caller = try await gatekeeper.identify(fields, queryToken: queryToken) else {
                 throw Gatekeeper.unauthenticated
             }
+            try Gatekeeper.check(caller, Self.right)
             try gatekeeper.checkOrigin(head.headers.first(name: "origin"), host: host, caller: caller)
             let token = Gatekeeper.bearerToken(fields) ?? queryToken
             return LivePage(socket) { [gatekeeper] in
-                switch caller.means {
-                case .session(let key): gatekeeper.sessions.touch(key)
-                case .token: await gatekeeper.accounts.verify(token: token ?? "") != nil
-                }
+                await gatekeeper.isStillAdmitted(caller, token: token, Self.right)
             }
         } catch let refusal as Refusal {
             socket.close(.policyViolation, refusal.problem.code)

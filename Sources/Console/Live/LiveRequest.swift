@@ -17,6 +17,7 @@ package enum LiveRequest: Sendable, Equatable {
     package static let tagsMax = 10_000
     package static let topicsMax = 32
     package static let intervalDefault = Duration.milliseconds(500)
+    /// Values are shown to people: shorter than this nobody sees, longer than an hour nobody waits.
     package static let intervalMin = Duration.milliseconds(100)
     package static let intervalMax = Duration.seconds(3600)
     static let limits = JSONLimits(depthMax: 8, bytesMax: 1 << 20)
@@ -82,12 +83,18 @@ package enum LiveRequest: Sendable, Equatable {
 
     private static func interval(_ json: JSONValue, _ id: Int64) throws(Failure) -> Duration {
         guard let value = json["intervalMilliseconds"], value != .null else { return intervalDefault }
-        guard let milliseconds = value.number, milliseconds >= 0, milliseconds <= 1e9 else {
+        let allowed = intervalMin.nanoseconds / 1_000_000...intervalMax.nanoseconds / 1_000_000
+        guard let milliseconds = value.number, (Double(allowed.lowerBound)...Double(allowed.upperBound)).contains(milliseconds)
+        else {
+            let seen = String(value.text.prefix(80))
+            let limits = "\(allowed.lowerBound) to \(allowed.upperBound)"
             throw Failure(
                 id: id,
-                problem: Problem("live.interval", "\"intervalMilliseconds\" must be a number from 100 to 3600000"))
+                problem: Problem(
+                    "live.interval", "\"intervalMilliseconds\" must be a number from \(limits), not \(seen)",
+                    ["seen": seen, "allowed": limits]))
         }
-        return min(max(.milliseconds(Int64(milliseconds)), intervalMin), intervalMax)
+        return .milliseconds(Int64(milliseconds))
     }
 
     private static func filters(_ json: JSONValue, _ id: Int64) throws(Failure) -> [TopicFilter] {

@@ -1,206 +1,167 @@
-import Bus
 import Formats
 import HTTPTypes
 import Model
 
-/// The broker: publishing, clients, subscriptions, retained messages, alarms.
+/// Retained messages, listeners, topic metrics, refusals.
 extension API {
-    static let retainedMax = 1_000
-
     func brokerRoutes() -> [Route] {
+        publishRoutes() + clientRoutes() + retainedRoutes() + [
+            Route(
+                .get, "\(API.base)/broker/listeners", "broker", "Listeners as they run, with what they refused and why",
+                answer: "ListenerList"
+            ) { [services] _ in
+                .json(.object(["items": .array(await services.listeners().map(\.json))]))
+            }.needs(.read),
+            Route(
+                .get, "\(API.base)/broker/refusals", "broker",
+                "Who was not let in or not let do something lately, with the reason; newest first",
+                answer: "RefusalPage"
+            ) { [services] request in
+                .json(try API.page(await services.refusals(), request.query, \.json))
+            }.with {
+                $0.access = .needs(.read)
+                $0.query = [
+                    RouteParameter("limit", "integer", "Refusals on a page, 1000 by default"),
+                    RouteParameter("offset", "integer", "Refusals to leave out"),
+                ]
+            },
+        ] + topicMetricsRoutes()
+    }
+
+    private func retainedRoutes() -> [Route] {
         [
             Route(
-                .post, "\(API.base)/publish", "broker", "Publishes a message", answer: "PublishAnswer", handler: publish
-            )
-            .with {
-                $0.requestBody = RouteBody("PublishRequest")
-                $0.bodyBytesMax = API.payloadBytesMax
-            },
-            Route(.get, "\(API.base)/clients", "broker", "Sessions of the broker", answer: "ClientList") {
-                [services] _ in
-                .json(.object(["items": .array(await services.clients().map(\.json))]))
-            },
-            Route(.get, "\(API.base)/subscriptions", "broker", "Who subscribes to what", answer: "SubscriptionList") {
-                [services] _ in
-                let items = await services.subscriptions().map { subscription -> JSONValue in
-                    .object([
-                        "clientId": .string(subscription.clientID), "filter": .string(subscription.filter),
-                        "qos": .integer(Int64(subscription.qos)),
-                    ])
-                }
-                return .json(.object(["items": .array(items)]))
+                .get, "\(API.base)/retained", "broker", "Retained messages by topic", answer: "RetainedPage",
+                handler: retained
+            ).with {
+                $0.access = .needs(.read)
+                $0.query = [
+                    RouteParameter(
+                        "filter", "string", "A topic filter; without one, all but the broker's own under $SYS"),
+                    RouteParameter("text", "string", "Text in the topic"),
+                    RouteParameter("limit", "integer", "Messages on a page, 1000 by default"),
+                    RouteParameter("offset", "integer", "Messages to leave out"),
+                ]
             },
             Route(
-                .get, "\(API.base)/retained", "broker", "Retained messages", answer: "RetainedList", handler: retained
-            )
-            .with { $0.query = [RouteParameter("filter", "string", "A topic filter")] },
-            Route(.get, "\(API.base)/alarms", "broker", "Alarms and their states", answer: "AlarmList") {
-                [services] _ in
-                .json(.object(["items": .array(await services.alarms().map(\.json))]))
+                .get, "\(API.base)/retained/{topic}", "broker",
+                "One retained message; / in its topic is written as %2F", answer: "Retained"
+            ) { [services] request in
+                let text = request.parameter("topic")
+                _ = try API.topic(text)
+                let found = await services.retained(filter: try API.topicFilter(text), limit: 1)
+                guard let message = found.first else { throw Refusal.notFound("retained message", text) }
+                return .json(message.json)
+            }.needs(.read),
+            Route(
+                .delete, "\(API.base)/retained/{topic}", "broker",
+                "Removes a retained message, as an empty retained message does"
+            ) { [services] request in
+                let text = request.parameter("topic")
+                let topic = try API.topic(text)
+                guard try await services.deleteRetained(topic: topic, by: try caller(request).username) else {
+                    throw Refusal.notFound("retained message", text)
+                }
+                return .noContent
+            }.with {
+                $0.access = .needs(.operate)
+                $0.success = .noContent
             },
         ]
     }
 
-    private func publish(_ request: ConsoleRequest) async throws -> ConsoleResponse {
-        let body = try request.jsonObject()
-        let name = try body.requiredText("topic", max: 65_535)
-        let topic: Topic
-        do {
-            topic = try Topic(name)
-        } catch {
-            throw Refusal(.unprocessableContent, "topic.invalid", "\(error)", ["topic": name, "reason": error.reason])
-        }
-        let text = try body.optionalText("payload", max: API.payloadBytesMax) ?? ""
-        let payload: Bytes
-        switch try body.optionalText("encoding", max: 16) ?? "plain" {
-        case "plain": payload = Bytes(text)
-        case "base64":
-            guard let bytes = Base64.decode(text) else {
-                throw Refusal(
-                    .unprocessableContent, "request.base64", "\"payload\" is not valid Base64", ["name": "payload"])
-            }
-            payload = Bytes(bytes)
-        case let seen: throw JSONValue.wrong("encoding", .string(seen), "plain or base64")
-        }
-        let level = try body.optionalInteger("qos", in: 0...2) ?? 0
-        let message = Message(
-            topic: topic, payload: .bytes(payload), qos: QoS(rawValue: UInt8(level)) ?? .atMostOnce,
-            retain: try body.optionalBool("retain") ?? false, receivedAt: options.time.now(),
-            origin: Origin(.console, clientID: "console", username: try caller(request).username, peer: request.peer))
-        switch await publisher.publishConfirmed([message]).first {
-        case .accepted: return .json(.object(["outcome": "accepted"]))
-        case .noSubscribers: return .json(.object(["outcome": "noSubscribers"]))
-        case .refused(let problem): throw Refusal(.serviceUnavailable, problem)
-        case nil: throw Refusal(.serviceUnavailable, "broker.stopped", "the broker is not running")
-        }
+    /// Looks at no more than a page's worth and one: `total` is exact up to there, and `more` says that there are
+    /// others.
+    private func retained(_ request: ConsoleRequest) async throws -> ConsoleResponse {
+        let query = request.query
+        let limit = try query.integer("limit", in: 1...Self.pageMax, default: 1_000)
+        let offset = try query.integer("offset", in: 0...1_000_000, default: 0)
+        let filter = try query.text("filter").map(API.topicFilter)
+        let text = query.text("text")?.lowercased()
+        var found = await services.retained(filter: filter, limit: text == nil ? offset + limit + 1 : .max)
+        if let text { found = found.filter { $0.topic.lowercased().contains(text) } }
+        let page = found.dropFirst(offset).prefix(limit)
+        return .json(
+            .object([
+                "total": .count(found.count), "more": .bool(found.count > offset + limit),
+                "items": .array(page.map(\.json)),
+            ]))
     }
 
-    private func retained(_ request: ConsoleRequest) async throws -> ConsoleResponse {
-        var filter: TopicFilter?
-        if let text = request.query.text("filter") {
-            do {
-                filter = try TopicFilter(text)
-            } catch {
-                throw Refusal(.badRequest, "topic.invalid", "\(error)", ["topic": text, "reason": error.reason])
-            }
-        }
-        let items = await services.retained(filter: filter, limit: Self.retainedMax).map { message -> JSONValue in
-            .object(
-                [JSONMember("topic", .string(message.topic))] + PayloadJSON.members(message.payload)
-                    + [JSONMember("qos", .integer(Int64(message.qos))), JSONMember("at", .time(message.receivedAt))])
-        }
-        return .json(.object(["items": .array(items)]))
+    private func topicMetricsRoutes() -> [Route] {
+        let path = "\(API.base)/topic-metrics"
+        return [
+            Route(
+                .get, path, "broker", "What topics carry, for the filters that are counted", answer: "TopicMetricsList"
+            ) { [services] _ in
+                .json(.object(["items": .array(await services.topicMetrics().map(\.json))]))
+            }.needs(.read),
+            Route(.post, path, "broker", "Counts the messages of a topic filter from now on") { [services] request in
+                let filter = try API.topicFilter(try request.jsonObject().requiredText("filter", max: 65_535))
+                do {
+                    try await services.startTopicMetrics(filter)
+                } catch let problem as Problem where problem.code == "topic_metrics.exists" {
+                    throw Refusal(.conflict, problem)
+                }
+                return ConsoleResponse(status: .created)
+            }.with {
+                $0.access = .needs(.operate)
+                $0.requestBody = RouteBody("TopicMetricsRequest")
+                $0.success = .created
+            },
+            Route(
+                .delete, "\(path)/{filter}", "broker", "Stops counting a topic filter; / in it is written as %2F"
+            ) { [services] request in
+                let filter = request.parameter("filter")
+                guard await services.stopTopicMetrics(filter) else { throw Refusal.notFound("topic metric", filter) }
+                return .noContent
+            }.with {
+                $0.access = .needs(.operate)
+                $0.success = .noContent
+            },
+        ]
     }
 }
 
-extension ClientInfo {
+extension RetainedInfo {
+    fileprivate var json: JSONValue {
+        .object(
+            [JSONMember("topic", .string(topic))] + PayloadJSON.members(payload)
+                + [JSONMember("qos", .integer(Int64(qos))), JSONMember("at", .time(receivedAt))])
+    }
+}
+
+extension ListenerReport {
     fileprivate var json: JSONValue {
         .object([
-            "clientId": .string(clientID), "username": username.map(JSONValue.string),
-            "protocol": .string(self.protocol),
-            "peer": peer.map(JSONValue.string), "connectedAt": connectedAt.map(JSONValue.time),
-            "keepAlive": .count(keepAliveSeconds), "cleanStart": .bool(cleanStart),
-            "subscriptions": .count(subscriptions),
-            "received": .count(received), "sent": .count(sent), "queued": .count(queued),
-            "state": .string(state.rawValue),
+            "name": .string(name), "protocol": .string(self.protocol), "address": .string(address),
+            "connections": .count(connections), "halfOpen": .count(halfOpen), "accepted": .count(accepted),
+            "refused": .count(refused),
+            "closed": .object(closed.sorted { $0.key < $1.key }.map { JSONMember($0.key, .count($0.value)) }),
+            "certificateExpires": certificateExpires.map(JSONValue.time),
+            "problems": .array(problems.map(\.json)),
         ])
     }
 }
 
-extension AlarmInfo {
+extension TopicMetricsReport {
     fileprivate var json: JSONValue {
-        let own: JSONValue = .object([
-            "id": .string(id), "name": .string(name), "device": device.map(JSONValue.string), "state": .string(state),
-            "severity": .string(severity), "message": .string(message), "raisedAt": .time(raisedAt),
+        .object([
+            "filter": .string(filter), "startedAt": .time(startedAt),
+            "received": .count(received.reduce(0, &+)),
+            "receivedByQos": .array(received.map { .count($0) }), "receivedBytes": .count(receivedBytes),
+            "sent": .count(sent), "dropped": .count(dropped), "receivedPerSecond": .number(receivedPerSecond),
+            "sentPerSecond": .number(sentPerSecond), "droppedPerSecond": .number(droppedPerSecond),
         ])
-        let members = own.members ?? []
-        return .object(members + details.filter { detail in !members.contains { $0.key == detail.key } })
     }
 }
 
-/// A payload for people: text where it is text.
-enum PayloadJSON {
-    /// What is longer is cut: a page shows it, nobody computes with it.
-    static let shownBytesMax = 64 << 10
-
-    static func members(_ payload: Bytes) -> [JSONMember] {
-        let isCut = payload.count > shownBytesMax
-        let shown = isCut ? payload.slice(0..<shownBytesMax) : payload
-        var members: [JSONMember]
-        if let text = text(shown, isCut) {
-            members = [JSONMember("payload", .string(text))]
-        } else {
-            members = [JSONMember("payload", .string(Base64.encode(shown))), JSONMember("encoding", "base64")]
-        }
-        if isCut { members.append(JSONMember("bytes", .count(payload.count))) }
-        return members
-    }
-
-    /// Nil when it is not UTF-8; a character that the cut split does not count.
-    private static func text(_ bytes: Bytes, _ isCut: Bool) -> String? {
-        for dropped in 0...(isCut ? 3 : 0) where dropped <= bytes.count {
-            let text = bytes.slice(0..<bytes.count - dropped).withUnsafeBytes { String(validating: $0, as: UTF8.self) }
-            if let text { return text }
-        }
-        return nil
-    }
-}
-
-/// RFC 4648, 4
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func encode(_ bytes: Bytes) -> String {
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count + 2) / 3 * 4)
-        bytes.withUnsafeBytes { bytes in
-            for start in stride(from: 0, to: bytes.count, by: 3) {
-                let part = (0..<3).map { start + $0 < bytes.count ? UInt32(bytes[start + $0]) : 0 }
-                let word = part[0] << 16 | part[1] << 8 | part[2]
-                for index in 0..<4 {
-                    let isPadding = start + index > bytes.count
-                    text.append(isPadding ? UInt8(ascii: "=") : alphabet[Int(word >> (18 - 6 * UInt32(index)) & 63)])
-                }
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-
-    /// Nil for anything that is not canonical Base64 with padding.
-    static func decode(_ text: String) -> [UInt8]? {
-        let digits = Array(text.utf8)
-        guard digits.count % 4 == 0 else { return nil }
-        let padding = digits.suffix(2).count { $0 == UInt8(ascii: "=") }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(digits.count / 4 * 3)
-        var word: UInt32 = 0
-        for (index, digit) in digits.enumerated() {
-            var value: UInt8 = 0
-            if index < digits.count - padding {
-                guard let decoded = Self.value(digit) else { return nil }
-                value = decoded
-            } else if digit != UInt8(ascii: "=") {
-                return nil
-            }
-            word = word << 6 | UInt32(value)
-            if index % 4 == 3 {
-                bytes.append(UInt8(truncatingIfNeeded: word >> 16))
-                bytes.append(UInt8(truncatingIfNeeded: word >> 8))
-                bytes.append(UInt8(truncatingIfNeeded: word))
-            }
-        }
-        bytes.removeLast(min(padding, bytes.count))
-        return bytes
-    }
-
-    private static func value(_ digit: UInt8) -> UInt8? {
-        switch digit {
-        case 0x41...0x5A: digit - 0x41
-        case 0x61...0x7A: digit - 0x61 + 26
-        case 0x30...0x39: digit - 0x30 + 52
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
-        default: nil
-        }
+extension AccessRefusal {
+    fileprivate var json: JSONValue {
+        .object([
+            "at": .time(at), "action": .string(action.rawValue), "clientId": .string(clientID),
+            "username": username.map(JSONValue.string), "peer": .string(peer), "listener": .string(listener),
+            "topic": topic.map(JSONValue.string), "reason": .string(reason),
+        ])
     }
 }

@@ -17,16 +17,17 @@ extension API {
                     throw Refusal.notFound("device", name)
                 }
                 return .json(report.json)
-            },
+            }.needs(.read),
             Route(
                 .get, "\(API.base)/rules/{name}/metrics", "rules", "What a rule does", answer: "RuleMetrics"
             ) { [services] request in
                 let name = request.parameter("name")
                 guard let metrics = await services.ruleMetrics(name) else { throw Refusal.notFound("rule", name) }
                 return .json(metrics.json)
-            },
+            }.needs(.read),
             Route(.get, "\(API.base)/tags", "data", "Tags and their newest values", answer: "TagPage", handler: tags)
                 .with {
+                    $0.access = .needs(.read)
                     $0.query = [
                         RouteParameter("filter", "string", "Text in device, group, tag, description or address"),
                         RouteParameter("device", "string", "Only of this device"),
@@ -39,6 +40,7 @@ extension API {
                 .post, "\(API.base)/write", "data", "Writes tags of a group; answers when the device has confirmed",
                 answer: "WriteAnswer", handler: write
             ).with {
+                $0.access = .needs(.operate)
                 $0.requestBody = RouteBody("WriteRequest")
                 $0.bodyBytesMax = 4 << 20
             },

@@ -13,10 +13,14 @@ extension API {
         return [
             Route(.post, path, "data", "History of tags, raw or in buckets", answer: "QueryAnswer") { request in
                 try await query(QueryReader(body: try request.jsonObject()))
-            }.with { $0.requestBody = RouteBody("Query") },
+            }.with {
+                $0.access = .needs(.read)
+                $0.requestBody = RouteBody("Query")
+            },
             Route(.get, path, "data", "The same with lists separated by commas", answer: "QueryAnswer") { request in
                 try await query(QueryReader(items: request.query))
             }.with {
+                $0.access = .needs(.read)
                 $0.query = [
                     RouteParameter("tags", "string", "device/group/tag, separated by commas"),
                     RouteParameter("from", "string", "Unix milliseconds or RFC 3339"),

@@ -40,11 +40,12 @@ struct OpenAPIDocument {
     }
 
     private func operation(_ route: Route) -> JSONValue {
-        let isOpen = if case .open = route.access { true } else { false }
+        let isOpen = route.access == .open || route.access == .greeting
         return .object([
             "operationId": .string(Self.operationID(route)),
             "summary": .string(route.summary),
             "tags": .array([.string(route.section)]),
+            "x-tundish-right": Self.right(route).map { .string($0.rawValue) },
             "security": isOpen
                 ? .array([]) : .array([.object(["token": .array([])]), .object(["session": .array([])])]),
             "parameters": parameters(route),
@@ -54,6 +55,14 @@ struct OpenAPIDocument {
                 JSONMember("default", .object(["$ref": "#/components/responses/Problem"])),
             ]),
         ])
+    }
+
+    /// What a caller must be allowed; nil: being signed in is enough, or not even that.
+    private static func right(_ route: Route) -> Right? {
+        switch route.access {
+        case .needs(let right), .loopback(let right): right
+        case .open, .greeting, .signedIn: nil
+        }
     }
 
     /// `getDevicesNameHistory`
@@ -72,7 +81,7 @@ struct OpenAPIDocument {
         if route.isConditional {
             list.append(Self.parameter("If-Match", in: "header", type: "string", "The revision that was read, or *"))
         }
-        if route.isMutation, case .authenticated = route.access {
+        if route.isMutation, route.access != .open, route.access != .greeting {
             list.append(
                 Self.parameter("X-Tundish-Request", in: "header", type: "string", "1; needed with a session cookie"))
         }

@@ -48,7 +48,13 @@ enum OpenAPISchemas {
                 "arguments": "{string}", "known": "[string]?",
             ]
         ),
-        ("Session", ["authenticated": "boolean", "username": "string?", "needsSetup": "boolean", "version": "string"]),
+        (
+            "Session",
+            [
+                "authenticated": "boolean", "username": "string?", "roles": "[string]?", "rights": "[string]?",
+                "needsSetup": "boolean", "version": "string",
+            ]
+        ),
         ("Setup", ["token": "string", "username": "string", "password": "string"]),
         ("Login", ["username": "string", "password": "string"]),
         ("TokenRequest", ["name": "string"]),
@@ -171,18 +177,38 @@ enum OpenAPISchemas {
             ["topic": "string", "payload": "string?", "encoding": "string?", "qos": "integer?", "retain": "boolean?"]
         ),
         ("PublishAnswer", ["outcome": "string"]),
-        ("ClientList", ["items": "[Client]"]),
+        ("ClientPage", ["total": "integer", "items": "[Client]"]),
         (
             "Client",
             [
                 "clientId": "string", "username": "string?", "protocol": "string", "peer": "string?",
-                "connectedAt": "integer?", "keepAlive": "integer", "cleanStart": "boolean", "subscriptions": "integer",
-                "received": "integer", "sent": "integer", "queued": "integer", "state": "string",
+                "listener": "string?", "connectedAt": "integer?", "keepAlive": "integer", "cleanStart": "boolean",
+                "subscriptions": "integer", "received": "integer", "sent": "integer", "queued": "integer",
+                "dropped": "integer", "state": "string",
             ]
         ),
-        ("SubscriptionList", ["items": "[Subscription]"]),
-        ("Subscription", ["clientId": "string", "filter": "string", "qos": "integer"]),
-        ("RetainedList", ["items": "[Retained]"]),
+        (
+            "ClientReport",
+            [
+                "clientId": "string", "username": "string?", "protocol": "string", "peer": "string?",
+                "listener": "string?", "connectedAt": "integer?", "keepAlive": "integer", "cleanStart": "boolean",
+                "subscriptions": "integer", "received": "integer", "sent": "integer", "queued": "integer",
+                "dropped": "integer", "state": "string", "sessionExpirySeconds": "integer?", "inflight": "integer",
+                "inflightMax": "integer", "waiting": "integer", "waitingMax": "integer", "awaitingRelease": "integer",
+                "unsentBytes": "integer", "slow": "boolean", "silentMilliseconds": "integer?", "willTopic": "string?",
+                "packetBytesMax": "integer?", "certificateSubject": "string?", "filters": "[Subscription]",
+            ]
+        ),
+        ("SubscriptionPage", ["total": "integer", "items": "[Subscription]"]),
+        (
+            "Subscription",
+            [
+                "clientId": "string", "filter": "string", "qos": "integer", "noLocal": "boolean",
+                "retainAsPublished": "boolean", "retainHandling": "integer", "subscriptionId": "integer?",
+                "share": "string?",
+            ]
+        ),
+        ("RetainedPage", ["total": "integer", "more": "boolean", "items": "[Retained]"]),
         (
             "Retained",
             [
@@ -190,7 +216,35 @@ enum OpenAPISchemas {
                 "at": "integer",
             ]
         ),
+        ("ListenerList", ["items": "[ListenerReport]"]),
+        (
+            "ListenerReport",
+            [
+                "name": "string", "protocol": "string", "address": "string", "connections": "integer",
+                "halfOpen": "integer", "accepted": "integer", "refused": "integer", "closed": "{integer}",
+                "certificateExpires": "integer?", "problems": "[any]",
+            ]
+        ),
+        ("TopicMetricsRequest", ["filter": "string"]),
+        ("TopicMetricsList", ["items": "[TopicMetrics]"]),
+        (
+            "TopicMetrics",
+            [
+                "filter": "string", "startedAt": "integer", "received": "integer", "receivedByQos": "[integer]",
+                "receivedBytes": "integer", "sent": "integer", "dropped": "integer", "receivedPerSecond": "number",
+                "sentPerSecond": "number", "droppedPerSecond": "number",
+            ]
+        ),
+        ("RefusalPage", ["total": "integer", "items": "[AccessRefusal]"]),
+        (
+            "AccessRefusal",
+            [
+                "at": "integer", "action": "string", "clientId": "string", "username": "string?", "peer": "string",
+                "listener": "string", "topic": "string?", "reason": "string",
+            ]
+        ),
         ("AlarmList", ["items": "[Alarm]"]),
+        ("Acknowledged", ["id": "string", "acknowledged": "integer"]),
         (
             "Alarm",
             [

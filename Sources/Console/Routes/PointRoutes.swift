@@ -12,6 +12,7 @@ extension API {
                 .post, "\(API.base)/points", "data", "Keeps points in the historian; answers when they are on the disk",
                 answer: "PointsAnswer", handler: record
             ).with {
+                $0.access = .needs(.operate)
                 $0.requestBody = RouteBody("PointsRequest")
                 $0.bodyBytesMax = 4 << 20
             }

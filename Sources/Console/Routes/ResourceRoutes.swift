@@ -20,13 +20,14 @@ extension API {
                 handler: apply
             )
             .with {
+                $0.access = .needs(.configure)
                 $0.requestBody = RouteBody("Any", types: ["application/yaml", "application/json"])
                 $0.bodyBytesMax = API.documentBytesMax
                 $0.query = [RouteParameter("dryRun", "boolean", "Only tells what would change")]
             },
             Route(.get, "\(API.base)/schema", "resources", "The kinds", answer: "KindList") { [resources] _ in
                 .json(.object(["kinds": .array(resources.kinds.map(JSONValue.string))]))
-            },
+            }.needs(.read),
             Route(.get, "\(API.base)/schema/{kind}", "resources", "The fields of a kind's spec", answer: "Schema") {
                 [resources] request in
                 let name = request.parameter("kind")
@@ -40,32 +41,36 @@ extension API {
                         ["name": name, "known": resources.kinds.joined(separator: ", ")])
                 }
                 return .json(SchemaJSON.schema(schema))
-            },
+            }.needs(.read),
             Route(
                 .get, "\(API.base)/drivers", "resources", "Drivers and the fields of their connections", answer: "Any"
             ) {
                 [services] _ in
                 .json(.array(await services.drivers().map(SchemaJSON.driver)))
-            },
+            }.needs(.read),
         ]
     }
 
     private func routes(forKind kind: String) -> [Route] {
         let path = "\(API.base)/\(API.plural(kind))"
         let section = API.plural(kind)
+        let isGuarded = GuardedKinds.names.contains(kind)
+        let reading = Right.read.orAdministering(isGuarded)
+        let changing = Right.configure.orAdministering(isGuarded)
         return [
             Route(.get, path, section, "All resources of kind \(kind)", answer: "ResourceList") { [resources] _ in
                 let (items, revision) = try await resources.list(kind: kind)
                 return .json(.object(["items": .array(items.map(\.json)), "revision": .integer(revision)]))
-            },
+            }.needs(reading),
             Route(.get, "\(path)/{name}", section, "One resource of kind \(kind)", answer: "Resource") {
                 [resources] request in
                 Self.response(try await resources.get(kind: kind, name: request.parameter("name")))
-            },
+            }.needs(reading),
             Route(.put, "\(path)/{name}", section, "Creates or replaces a resource of kind \(kind)", answer: "Resource")
             {
                 try await put(kind: kind, $0)
             }.with {
+                $0.access = .needs(changing)
                 $0.requestBody = RouteBody("ResourceDocument")
                 $0.bodyBytesMax = API.documentBytesMax
                 $0.isConditional = true
@@ -73,6 +78,7 @@ extension API {
             Route(.delete, "\(path)/{name}", section, "Deletes a resource of kind \(kind)") {
                 try await delete(kind: kind, $0)
             }.with {
+                $0.access = .needs(changing)
                 $0.success = .noContent
                 $0.isConditional = true
             },
@@ -80,10 +86,13 @@ extension API {
                 [resources] request in
                 let entries = try await resources.history(kind: kind, name: request.parameter("name"))
                 return .json(.object(["items": .array(entries.map(\.json))]))
-            },
+            }.needs(reading),
             Route(.post, "\(path)/{name}/rollback", section, "Goes back to a revision", answer: "Resource") {
                 try await rollback(kind: kind, $0)
-            }.with { $0.requestBody = RouteBody("Rollback") },
+            }.with {
+                $0.access = .needs(changing)
+                $0.requestBody = RouteBody("Rollback")
+            },
         ]
     }
 
@@ -149,11 +158,23 @@ extension API {
                 ["seen": seen, "allowed": "application/yaml, application/json"])
         }
         let dryRun = try request.query.flag("dryRun")
+        try await checkKinds(request, syntax)
         let outcome = try await resources.apply(request.body, syntax: syntax, dryRun: dryRun, by: try context(request))
         if !dryRun {
             for change in outcome.changes where change.action != "unchanged" { endSessions(change.kind, change.name) }
         }
         return .json(outcome.json(dryRun: dryRun))
+    }
+
+    /// Documents of guarded kinds are refused to those who may not administer, whether they would change anything or
+    /// not: "unchanged" would confirm a guessed password.
+    private func checkKinds(_ request: ConsoleRequest, _ syntax: DocumentSyntax) async throws {
+        let caller = try caller(request)
+        if caller.may(.administer) { return }
+        let plan = try await resources.apply(request.body, syntax: syntax, dryRun: true, by: try context(request))
+        if let change = plan.changes.first(where: { GuardedKinds.names.contains($0.kind) }) {
+            throw Refusal.missing(.administer, caller, what: "\(change.kind) \"\(change.name)\"")
+        }
     }
 
     /// A user who was changed has to log in again.
@@ -184,6 +205,10 @@ extension API {
         }
         return .revision(revision)
     }
+}
+
+extension Right {
+    fileprivate func orAdministering(_ isGuarded: Bool) -> Right { isGuarded ? .administer : self }
 }
 
 extension ResourceView {

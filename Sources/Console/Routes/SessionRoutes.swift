@@ -11,12 +11,12 @@ extension API {
         let base = API.base
         return [
             Route(.get, "\(base)/session", "access", "Who is logged in", answer: "Session", handler: session)
-                .with { $0.access = .open },
+                .with { $0.access = .greeting },
             Route(
                 .post, "\(base)/setup", "access", "Creates the first administrator with the one-time link's token",
                 answer: "Session", handler: createAdministrator
             ).with {
-                $0.access = .open
+                $0.access = .greeting
                 $0.requestBody = RouteBody("Setup")
             },
             Route(
@@ -24,34 +24,46 @@ extension API {
                 handler: login
             )
             .with {
-                $0.access = .open
+                $0.access = .greeting
                 $0.requestBody = RouteBody("Login")
             },
             Route(.post, "\(base)/logout", "access", "Ends the session", handler: logout).with {
+                $0.access = .signedIn
                 $0.success = .noContent
             },
-            Route(.get, "\(base)/tokens", "access", "Tokens of programs", answer: "TokenList", handler: listTokens),
+            Route(.get, "\(base)/tokens", "access", "Tokens of programs", answer: "TokenList", handler: listTokens)
+                .needs(.administer),
             Route(
                 .post, "\(base)/tokens", "access", "Makes a token; its secret is shown this once", answer: "NewToken",
                 handler: createToken
             ).with {
+                $0.access = .needs(.administer)
                 $0.requestBody = RouteBody("TokenRequest")
                 $0.success = .created
             },
             Route(.delete, "\(base)/tokens/{id}", "access", "Revokes a token", handler: deleteToken)
-                .with { $0.success = .noContent },
+                .with {
+                    $0.access = .needs(.administer)
+                    $0.success = .noContent
+                },
         ]
     }
 
-    private func session(_ request: ConsoleRequest) async -> ConsoleResponse {
-        .json(await sessionJSON(request.caller?.username))
+    private func session(_ request: ConsoleRequest) async throws -> ConsoleResponse {
+        .json(try await sessionJSON(request.caller))
     }
 
-    private func sessionJSON(_ username: String?) async -> JSONValue {
+    private func sessionJSON(_ caller: Caller?) async throws(Problem) -> JSONValue {
         .object([
-            "authenticated": .bool(username != nil),
-            "username": username.map(JSONValue.string),
-            "needsSetup": .bool(await accounts.needsSetup()),
+            "authenticated": .bool(caller != nil),
+            "username": (caller?.username).map(JSONValue.string),
+            "roles": caller.map { caller in
+                .array(ConsoleRole.allCases.filter(caller.roles.contains).map { .string($0.rawValue) })
+            },
+            "rights": caller.map { caller in
+                .array(Right.allCases.filter(caller.may).map { .string($0.rawValue) })
+            },
+            "needsSetup": .bool(try await accounts.needsSetup()),
             "version": .string(options.version),
         ])
     }
@@ -75,10 +87,10 @@ extension API {
     private func createAdministrator(_ request: ConsoleRequest) async throws -> ConsoleResponse {
         let (body, username, password) = try credentials(request)
         let token = try body.requiredText("token", max: 256)
-        guard await accounts.needsSetup() else {
+        guard try await accounts.needsSetup() else {
             throw Refusal(.conflict, "setup.done", "the first administrator exists already; log in")
         }
-        let isRight = try await throttled(request, username: nil) { setup.take(token) ? username : nil } != nil
+        let isRight = try await throttled(request, username: nil) { setup.take(token) ? token : nil } != nil
         guard isRight else {
             throw Refusal(
                 .forbidden, "setup.token",
@@ -90,42 +102,53 @@ extension API {
             setup.giveBack(token)
             throw error
         }
-        return await begin(username, request)
+        guard let account = try await accounts.account(username) else {
+            throw Refusal(.internalServerError, "internal_error", "the administrator was created and is not there")
+        }
+        return try await begin(account, request)
     }
 
     private func login(_ request: ConsoleRequest) async throws -> ConsoleResponse {
         let (_, username, password) = try credentials(request)
-        let verified = try await throttled(request, username: username) {
-            await accounts.verify(username: username, password: password)
+        let verified = try await throttled(request, username: username) { () async throws(Problem) in
+            try await accounts.verify(username: username, password: password, peer: request.peer)
         }
         guard let verified else {
             throw Refusal(.unauthorized, "login.failed", "user name or password is wrong")
         }
-        return await begin(verified, request)
+        return try await begin(verified, request)
     }
 
     /// Counts failures by address and, for logins, by user name.
-    private func throttled(
-        _ request: ConsoleRequest, username: String?, _ check: () async -> String?
-    ) async throws(Refusal) -> String? {
+    private func throttled<R>(
+        _ request: ConsoleRequest, username: String?, _ check: () async throws(Problem) -> R?
+    ) async throws(Refusal) -> R? {
         let keys = ["peer \(request.peer)"] + (username.map { ["user \($0.lowercased())"] } ?? [])
-        if case .wait(let seconds) = throttle.begin(keys) {
-            var refusal = Refusal(
-                .tooManyRequests, "login.throttled", "too many failed attempts; try again in \(seconds) s",
-                ["seconds": "\(seconds)"])
-            refusal.headers[.retryAfter] = "\(seconds)"
-            throw refusal
+        if case .wait(let seconds) = throttle.begin(keys) { throw Self.throttled("\(seconds)") }
+        var found: R?
+        // Whatever ends the check ends its place in the throttle.
+        defer { throttle.finish(keys, succeeded: found != nil) }
+        do throws(Problem) { found = try await check() } catch {
+            if error.code == "login.wait" { throw Self.throttled(error.arguments["seconds"] ?? "1") }
+            throw Refusal(.serviceUnavailable, error)
         }
-        let found = await check()
-        throttle.finish(keys, succeeded: found != nil)
         return found
     }
 
-    private func begin(_ username: String, _ request: ConsoleRequest) async -> ConsoleResponse {
+    private static func throttled(_ seconds: String) -> Refusal {
+        var refusal = Refusal(
+            .tooManyRequests, "login.throttled", "too many failed attempts; try again in \(seconds) s",
+            ["seconds": seconds])
+        refusal.headers[.retryAfter] = seconds
+        return refusal
+    }
+
+    private func begin(_ account: Account, _ request: ConsoleRequest) async throws(Problem) -> ConsoleResponse {
         // A session that the browser had before is not taken over.
         if case .session(let key)? = request.caller?.means { gatekeeper.sessions.end(key) }
-        let secret = gatekeeper.sessions.begin(username)
-        var response = ConsoleResponse.json(await sessionJSON(username))
+        let secret = gatekeeper.sessions.begin(account.username, revision: account.revision)
+        // The means does not show in the answer.
+        var response = ConsoleResponse.json(try await sessionJSON(Caller(account, means: .token)))
         response.headers[.setCookie] = Gatekeeper.setCookie(secret)
         return response
     }
@@ -137,8 +160,8 @@ extension API {
         return response
     }
 
-    private func listTokens(_ request: ConsoleRequest) async -> ConsoleResponse {
-        .json(.object(["items": .array(await accounts.tokens().map { $0.json() })]))
+    private func listTokens(_ request: ConsoleRequest) async throws -> ConsoleResponse {
+        .json(.object(["items": .array(try await accounts.tokens().map { $0.json() })]))
     }
 
     private func createToken(_ request: ConsoleRequest) async throws -> ConsoleResponse {

@@ -8,7 +8,7 @@ extension API {
         [
             Route(.get, "\(API.base)/status", "system", "The whole system at a glance", answer: "Status") {
                 [services] _ in .json(await services.status().json)
-            },
+            }.needs(.read),
             Route(
                 .get, "\(API.base)/live", "system",
                 "WebSocket: live values, status, diagnostics and messages; a plain request is answered with 426",
@@ -19,13 +19,13 @@ extension API {
                     "this is a WebSocket: ask for an upgrade")
                 if let upgrade = HTTPField.Name("Upgrade") { refusal.headers[upgrade] = "websocket" }
                 throw refusal
-            },
+            }.needs(LiveHub.right),
             Route(.get, "/metrics", "system", "All counters in Prometheus' text format", answer: "Text") {
                 [services, hub] _ in
                 let samples = await services.metrics() + hub.counters.collect()
                 return .text(PrometheusText.write(samples), contentType: PrometheusText.contentType)
             }.with {
-                $0.access = .loopbackOrToken
+                $0.access = .loopback(or: .read)
                 $0.answerType = "text/plain"
             },
             Route(.get, "/healthz", "system", "Whether the process answers", answer: "Text") { _ in .text("ok\n") }

@@ -191,34 +191,3 @@ package protocol ConsoleResources: Sendable {
         _ text: Bytes, syntax: DocumentSyntax, dryRun: Bool, by context: ChangeContext
     ) async throws(ResourceRefusal) -> ApplyView
 }
-
-/// Users and tokens as the console needs them. Passwords and tokens are stored as hashes only.
-package protocol ConsoleAccounts: Sendable {
-    /// True until the first administrator exists.
-    func needsSetup() async -> Bool
-    /// Fails with `account.exists` once there is one, and with what is wrong with name or password.
-    func createFirstAdministrator(username: String, password: String) async throws(Problem)
-    /// The name as stored if the password is right. Takes as long for a user that does not exist.
-    func verify(username: String, password: String) async -> String?
-    /// Whom a bearer token stands for, the administrator's token file included; nil: nobody.
-    func verify(token: String) async -> String?
-    func tokens() async -> [TokenInfo]
-    /// The secret is shown once.
-    func createToken(name: String, by author: String) async throws(Problem) -> (info: TokenInfo, secret: String)
-    /// False: no such token.
-    func deleteToken(id: String) async throws(Problem) -> Bool
-}
-
-package struct TokenInfo: Sendable, Hashable {
-    package var id: String
-    package var name: String
-    package var author: String
-    package var createdAt: Timestamp
-
-    package init(id: String, name: String, author: String, createdAt: Timestamp) {
-        self.id = id
-        self.name = name
-        self.author = author
-        self.createdAt = createdAt
-    }
-}

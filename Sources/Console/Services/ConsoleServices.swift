@@ -2,7 +2,7 @@ package import Model
 
 /// What the console shows and does beyond resources and accounts. The node implements it over the running parts.
 /// Every call may come from any task and many at a time.
-package protocol ConsoleServices: Sendable {
+package protocol ConsoleServices: ConsoleBroker {
     /// The whole system at a glance. Called once a tick however many browsers watch.
     func status() async -> StatusReport
     /// Nil: no such device runs.
@@ -17,11 +17,10 @@ package protocol ConsoleServices: Sendable {
     func record(_ points: [RecordedPoint]) async throws(Problem)
     /// Nil: no such rule.
     func ruleMetrics(_ name: String) async -> RuleMetrics?
-    func clients() async -> [ClientInfo]
-    func subscriptions() async -> [SubscriptionInfo]
-    /// At most `limit`; those that `filter` matches, if given.
-    func retained(filter: TopicFilter?, limit: Int) async -> [RetainedInfo]
     func alarms() async -> [AlarmInfo]
+    /// Returns how many there were to acknowledge. Throws `alarm.unknown`, `alarm.foreign` for one that no rule of
+    /// ours raised, `alarm.nothing_to_acknowledge`.
+    func acknowledge(alarm id: String, by username: String) async throws(Problem) -> Int
     func drivers() async -> [DriverInfo]
     /// Readings of everything that counts, for `/metrics`.
     func metrics() async -> [MetricSample]

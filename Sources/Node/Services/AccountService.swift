@@ -1,13 +1,17 @@
 import Console
+import Logging
 import Model
 import Resources
 
-/// Users and tokens in the console's shape. Until the console knows roles of its own, only administrators get in:
-/// a role that is not enforced would be a promise that is not kept.
+/// Users and tokens in the console's shape. A store that fails is logged and answered as such: nobody is told that his
+/// password is wrong because a disk is.
 struct AccountService: ConsoleAccounts {
     let accounts: Accounts
+    let log: Logger
 
-    func needsSetup() async -> Bool { (try? await accounts.needsSetup()) ?? false }
+    func needsSetup() async throws(Problem) -> Bool {
+        try await asking { () async throws(Problem) in try await accounts.needsSetup() }
+    }
 
     func createFirstAdministrator(username: String, password: String) async throws(Problem) {
         guard let token = accounts.oneTimeToken else {
@@ -20,25 +24,32 @@ struct AccountService: ConsoleAccounts {
         }
     }
 
-    func verify(username: String, password: String) async -> String? {
-        guard let principal = try? await accounts.verify(username: username, password: password),
-            principal.mayConfigure
-        else { return nil }
-        return principal.username
+    func verify(username: String, password: String, peer: String) async throws(Problem) -> Account? {
+        do throws(Problem) {
+            return Self.account(try await accounts.verify(username: username, password: password, peer: peer))
+        } catch {
+            if error.code == "login.failed" { return nil }
+            throw error.code == "login.wait" ? error : unavailable(error)
+        }
     }
 
-    func verify(token: String) async -> String? {
-        guard let principal = try? await accounts.authenticate(token: token), principal.mayConfigure else { return nil }
-        return principal.username
+    func verify(token: String) async throws(Problem) -> Account? {
+        try await asking { () async throws(Problem) in try await accounts.authenticate(token: token) }
+            .map(Self.account)
     }
 
-    func tokens() async -> [Console.TokenInfo] {
-        ((try? await accounts.tokens(of: Self.everyone)) ?? []).map(Self.info)
+    func account(_ username: String) async throws(Problem) -> Account? {
+        try await asking { () async throws(Problem) in try await accounts.principal(username: username) }
+            .map(Self.account)
+    }
+
+    func tokens() async throws(Problem) -> [Console.TokenInfo] {
+        try await asking { () async throws(Problem) in try await accounts.tokens(of: Self.everyone) }.map(Self.info)
     }
 
     func createToken(name: String, by author: String) async throws(Problem) -> (info: Console.TokenInfo, secret: String)
     {
-        let made = try await accounts.createToken(name: name, for: Principal(username: author, roles: [.administrator]))
+        let made = try await accounts.createToken(name: name, for: Principal(username: author, roles: []))
         return (Self.info(made.info), made.token)
     }
 
@@ -54,6 +65,25 @@ struct AccountService: ConsoleAccounts {
 
     /// Whoever gets as far as the token list is an administrator, and sees everyone's.
     private static let everyone = Principal(username: "", roles: [.administrator])
+
+    private func asking<R>(_ body: () async throws(Problem) -> R) async throws(Problem) -> R {
+        do throws(Problem) { return try await body() } catch { throw unavailable(error) }
+    }
+
+    private func unavailable(_ problem: Problem) -> Problem {
+        log.error("accounts cannot be read: \(problem.message)", metadata: ["code": "\(problem.code)"])
+        return Problem(
+            "accounts.unavailable",
+            "users and tokens cannot be read now (\(problem.code)); the server's log says why",
+            ["reason": problem.code])
+    }
+
+    private static func account(_ principal: Principal) -> Account {
+        Account(
+            username: principal.username,
+            roles: Set(principal.roles.compactMap { ConsoleRole(rawValue: $0.rawValue) }),
+            revision: principal.revision)
+    }
 
     private static func info(_ info: Resources.TokenInfo) -> Console.TokenInfo {
         Console.TokenInfo(id: info.id, name: info.name, author: info.username, createdAt: info.createdAt)

@@ -37,6 +37,8 @@ final class AlarmBook: Sendable {
         alarms.withLock { Array($0.values) }.sorted { $0.raisedAt > $1.raisedAt }
     }
 
+    func find(_ id: String) -> AlarmInfo? { alarms.withLock { $0[id] } }
+
     /// A message without a state is a plain event: whoever publishes below `alarms/` is shown.
     private func read(id: String, payload: Bytes, at time: Timestamp) -> AlarmInfo? {
         guard let json = try? JSONValue(parsing: payload), let members = json.members else { return nil }

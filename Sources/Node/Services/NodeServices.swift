@@ -1,3 +1,4 @@
+import Broker
 import BrokerCore
 import Bus
 import Catalogue
@@ -18,6 +19,9 @@ struct NodeServices: ConsoleServices {
     let store: ResourceStore
     let gateway: Gateway
     let exchange: Exchange
+    let broker: Broker
+    /// Publishes what people do to retained messages.
+    let publisher: any BusPublisher
     let streams: StreamEngine
     let historian: Historian
     let recorder: HistorianRecorder
@@ -141,31 +145,24 @@ struct NodeServices: ConsoleServices {
 
     func alarms() async -> [AlarmInfo] { alarmBook.all() }
 
-    // MARK: Broker
-
-    func clients() async -> [Console.ClientInfo] {
-        await exchange.clients().map { client in
-            Console.ClientInfo(
-                clientID: client.clientID, username: client.username, protocol: client.protocolName, peer: client.peer,
-                connectedAt: client.connectedAt, keepAliveSeconds: client.keepAliveSeconds,
-                cleanStart: client.cleanStart, subscriptions: client.subscriptions, received: client.received,
-                sent: client.sent, queued: client.queued, state: client.isConnected ? .connected : .disconnected)
+    func acknowledge(alarm id: String, by username: String) async throws(Problem) -> Int {
+        guard let alarm = alarmBook.find(id) else {
+            throw Problem("alarm.unknown", "there is no alarm on topic \"\(id)\"", ["name": id])
         }
-    }
-
-    func subscriptions() async -> [Console.SubscriptionInfo] {
-        await exchange.subscriptions().filter { !$0.isInternal }.map { item in
-            Console.SubscriptionInfo(clientID: item.clientID, filter: item.filter, qos: item.qos)
+        func detail(_ name: String) -> String? { alarm.details.first { $0.key == name }?.value.string }
+        guard let rule = detail("rule"), let key = detail("key"), streams.metrics(of: rule) != nil else {
+            throw Problem(
+                "alarm.foreign",
+                "the message on \"\(id)\" was not published by a rule that runs here: only its publisher can acknowledge it",
+                ["name": id])
         }
-    }
-
-    func retained(filter: TopicFilter?, limit: Int) async -> [RetainedInfo] {
-        guard let wanted = filter ?? (try? TopicFilter("#")) else { return [] }
-        return await exchange.retained(wanted, limit: limit).map { message in
-            RetainedInfo(
-                topic: message.topic.string, payload: message.payload.bytes, qos: message.qos.rawValue,
-                receivedAt: message.receivedAt)
+        let count = streams.acknowledge(rule: rule, alarm: alarm.name, key: key, by: username)
+        if count == 0 {
+            throw Problem(
+                "alarm.nothing_to_acknowledge", "alarm \"\(alarm.name)\" is \(alarm.state): nothing to acknowledge",
+                ["name": alarm.name, "state": alarm.state])
         }
+        return count
     }
 
     // MARK: The whole

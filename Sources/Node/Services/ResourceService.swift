@@ -142,7 +142,7 @@ struct ResourceService: ConsoleResources {
             case "resource.not_found", "resource.revision.unknown": throw .notFound(problem)
             case "resource.conflict":
                 throw .revisionMismatch(problem, current: problem.arguments["found"].flatMap { Int64($0) })
-            case "resource.exists", "resource.referenced": throw .conflict(problem)
+            case "resource.exists", "resource.referenced", "account.last_administrator": throw .conflict(problem)
             case let code where code.hasPrefix("store."): throw .failed(problem)
             default:
                 throw .invalid(

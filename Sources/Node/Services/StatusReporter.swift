@@ -32,7 +32,7 @@ struct StatusReporter {
         let broker = await services.exchange.totals()
         report.clients = broker.gauges.connections
         report.subscriptions = broker.gauges.subscriptions
-        report.retained = broker.gauges.retained
+        report.retained = await services.exchange.retainedByPeople(of: broker.gauges.retained)
 
         let history = await services.historian.stats()
         report.historian.points = history.points

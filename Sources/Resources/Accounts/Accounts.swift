@@ -9,11 +9,14 @@ package struct Principal: Sendable, Hashable {
     package var roles: Set<Role>
     /// Of the token that was used; nil for a password.
     package var tokenID: String?
+    /// Of the user's resource; 0 for those who have none.
+    package var revision: Int64
 
-    package init(username: String, roles: Set<Role>, tokenID: String? = nil) {
+    package init(username: String, roles: Set<Role>, tokenID: String? = nil, revision: Int64 = 0) {
         self.username = username
         self.roles = roles
         self.tokenID = tokenID
+        self.revision = revision
     }
 
     package var mayConfigure: Bool { roles.contains(.administrator) }
@@ -79,7 +82,7 @@ package final class Accounts: Sendable {
         do throws(Rejection) { users = try await store.list(kind: ResourceKind.userName).items } catch {
             throw error.problem
         }
-        return !users.contains { Self.roles($0).contains(.administrator) && $0.spec["disabled"]?.bool != true }
+        return !users.contains { Self.isAdministrator($0.spec) }
     }
 
     /// For the link that the first start prints: `/#/setup?token=...`. Nil once it is used, or not needed.
@@ -129,7 +132,13 @@ package final class Accounts: Sendable {
             throw Problem("login.failed", "name or password is wrong")
         }
         guessing.succeeded(username, peer)
-        return Principal(username: username, roles: Self.roles(user))
+        return Principal(username: username, roles: Self.roles(user), revision: user.revision)
+    }
+
+    /// The user as he is now, without proof that it is he; nil: gone or disabled.
+    package func principal(username: String) async throws(Problem) -> Principal? {
+        guard let user = try await user(username), user.spec["disabled"]?.bool != true else { return nil }
+        return Principal(username: username, roles: Self.roles(user), revision: user.revision)
     }
 
     private func matches(_ user: ResourceSnapshot?, _ password: String) async throws(Problem) -> Bool {
@@ -164,7 +173,8 @@ package final class Accounts: Sendable {
         guard let user = try await user(found.user), user.spec["disabled"]?.bool != true,
             user.createdAt.nanoseconds <= found.created
         else { return nil }
-        return Principal(username: found.user, roles: Self.roles(user), tokenID: found.id)
+        return Principal(
+            username: found.user, roles: Self.roles(user), tokenID: found.id, revision: user.revision)
     }
 
     // MARK: Tokens
@@ -225,8 +235,15 @@ package final class Accounts: Sendable {
         }
     }
 
-    private static func roles(_ user: ResourceSnapshot) -> Set<Role> {
-        Set((user.spec["roles"]?.list ?? []).compactMap { $0.string.flatMap { Role(rawValue: $0) } })
+    private static func roles(_ user: ResourceSnapshot) -> Set<Role> { roles(user.spec) }
+
+    private static func roles(_ spec: ConfigValue) -> Set<Role> {
+        Set((spec["roles"]?.list ?? []).compactMap { $0.string.flatMap { Role(rawValue: $0) } })
+    }
+
+    /// Whether the user of that spec can sign in and may do everything.
+    static func isAdministrator(_ spec: ConfigValue) -> Bool {
+        roles(spec).contains(.administrator) && spec["disabled"]?.bool != true
     }
 
     private func read<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws(Problem) -> T {

@@ -4,11 +4,11 @@ import Model
 package enum Role: String, Sendable, CaseIterable, Codable {
     /// Everything.
     case administrator
-    /// Sees everything, writes to devices, acknowledges alarms; changes no configuration.
+    /// What an operator may, and changes the configuration, but for users and secrets.
     case engineer
-    /// Sees everything and writes to devices.
+    /// Sees, writes to devices, publishes, acknowledges alarms, disconnects clients.
     case `operator`
-    /// Sees.
+    /// Sees everything but users, tokens and secrets.
     case viewer
 }
 
@@ -34,7 +34,10 @@ extension ResourceKind {
                     chinese: "以哈希代替密码。"),
                 Field(
                     "roles", .list(.choice(Role.allCases.map(\.rawValue)), countMax: 8),
-                    default: .list([.string(Role.viewer.rawValue)]), help: "What the user may do.", chinese: "用户的权限。"),
+                    default: .list([.string(Role.viewer.rawValue)]),
+                    help:
+                        "viewer sees; operator also writes and acknowledges; engineer also configures; administrator also manages users and secrets.",
+                    chinese: "viewer 只看；operator 还可写入和确认报警；engineer 还可修改配置；administrator 还可管理用户和密钥。"),
                 Field("disabled", .bool, default: .bool(false), help: "Cannot sign in.", chinese: "禁止登录。"),
             ]),
             check: { name, spec, report in checkUser(spec, &report) })

@@ -12,8 +12,8 @@ struct ChangePlan {
         var body: StoreDatabase.Body?
     }
 
-    private let store: ResourceStore
-    private let db: Database
+    let store: ResourceStore
+    let db: Database
     private let context: ChangeContext
     private(set) var steps: [Step] = []
     private(set) var issues = IssueList()
@@ -101,6 +101,7 @@ struct ChangePlan {
                     ["kind": key.kind, "name": key.name, "by": names, "first": user.key.name]))
         }
         guard issues.isValid else { throw Rejection(issues.issues) }
+        try keepAdministrator()
     }
 
     private struct Former {

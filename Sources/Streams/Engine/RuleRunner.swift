@@ -1,6 +1,7 @@
 import Bus
 import Formats
 import Model
+import Synchronization
 
 /// What evaluation has made and nobody has handed over yet. Belongs to the core.
 struct Emissions {
@@ -15,7 +16,7 @@ final class RuleRunner {
     var metrics = RuleMetrics()
     private var failure: EvaluationFailure?
     private(set) var alarms: [AlarmTracker] = []
-    private var recorders: [HistorianRecorder] = []
+    private let refusals = Refusals()
     /// Output by output: what carries it out.
     private var steps: [Step] = []
     private let condition: Int32
@@ -25,7 +26,7 @@ final class RuleRunner {
 
     private enum Step {
         case publish(CompiledPublish)
-        case historian(HistorianRecorder)
+        case historian(RuleRecording)
         case alarm(AlarmTracker)
         case sink(String)
     }
@@ -39,7 +40,7 @@ final class RuleRunner {
             switch output {
             case .publish(let publish): steps.append(.publish(publish))
             case .historian(let historian):
-                steps.append(.historian(HistorianRecorder(historian, ruleName: rule.configuration.name)))
+                steps.append(.historian(RuleRecording(historian, ruleName: rule.configuration.name)))
             case .alarm(let alarm):
                 let tracker = AlarmTracker(alarm, ruleName: rule.configuration.name, keysMax: options.alarmKeysMax)
                 // An alarm that stays as it was keeps its states while its rule is replaced.
@@ -130,18 +131,16 @@ final class RuleRunner {
     }
 
     private func record(
-        _ recorder: HistorianRecorder, _ context: EvaluationContext, _ message: Message, _ core: StreamCore
+        _ recorder: RuleRecording, _ context: EvaluationContext, _ message: Message, _ core: StreamCore
     ) {
         guard let batch = recorder.batch(context, rule.projection, &core.writer, at: message.receivedAt) else { return }
         guard let historian = core.historian else {
             return fail(Problem("rule.historian", "there is no historian"), core)
         }
-        if historian.record(batch) {
-            metrics.emitted &+= 1
-        } else {
-            metrics.dropped &+= 1
-            fail(Problem("rule.dropped", "the historian is full; the result was dropped"), core)
-        }
+        metrics.emitted &+= 1
+        let refusals = refusals
+        let time = core.context.time
+        historian.record(batch) { problem in refusals.add(problem, at: time.now()) }
     }
 
     private func offer(_ sink: String, _ context: EvaluationContext, _ core: StreamCore) {
@@ -167,11 +166,20 @@ final class RuleRunner {
         }
     }
 
-    func acknowledge(alarm: String, key: String?, _ core: StreamCore) -> Int {
+    /// The rule is no more, or these alarms of it: whatever is not normal returns to normal.
+    func end(_ ending: [AlarmTracker], _ core: StreamCore) {
+        let time = core.context.time.now()
+        for tracker in ending {
+            tracker.end(at: time, &core.writer) { topic, payload in emitAlarm(topic, payload, tracker, core, at: time) }
+        }
+    }
+
+    func acknowledge(alarm: String, key: String?, by username: String?, _ core: StreamCore) -> Int {
         let time = core.context.time.now()
         var count = 0
         for tracker in alarms where tracker.alarm.spec.name == alarm {
-            count += tracker.acknowledge(key.map { Array($0.utf8) }, at: time, &core.writer) { topic, payload in
+            count += tracker.acknowledge(key.map { Array($0.utf8) }, by: username, at: time, &core.writer) {
+                topic, payload in
                 emitAlarm(topic, payload, tracker, core, at: time)
             }
         }
@@ -196,6 +204,7 @@ final class RuleRunner {
         updateRate(monotonic)
         var report = metrics
         if let failure { report.lastError = failure.problem(rule.program) }
+        refusals.enter(into: &report)
         return report
     }
 
@@ -205,5 +214,35 @@ final class RuleRunner {
         metrics.perSecond = Double(metrics.matched - windowMatched) / (Double(elapsed) / 1e9)
         windowStart = monotonic
         windowMatched = metrics.matched
+    }
+}
+
+/// What the historian refused of a rule's results. It says so on its own threads, when the result is long gone.
+private final class Refusals: Sendable {
+    private struct State {
+        var count: UInt64 = 0
+        var last: (problem: Problem, at: Timestamp)?
+    }
+
+    private let state = Mutex(State())
+
+    func add(_ problem: Problem, at time: Timestamp) {
+        state.withLock { state in
+            state.count += 1
+            state.last = (problem, time)
+        }
+    }
+
+    /// What was counted as handed over was dropped.
+    func enter(into report: inout RuleMetrics) {
+        let (count, last) = state.withLock { ($0.count, $0.last) }
+        guard let last else { return }
+        report.emitted &-= count
+        report.dropped &+= count
+        report.failed &+= count
+        if let known = report.lastErrorAt, known > last.at { return }
+        report.lastErrorAt = last.at
+        report.lastError = Problem(
+            "rule.dropped", "the historian refused a result: \(last.problem.message)", last.problem.arguments)
     }
 }

@@ -31,7 +31,7 @@ package final class RulePipeline {
     }
 
     package func acknowledge(rule: String, alarm: String, key: String? = nil) -> [Message] {
-        _ = core.runner(rule)?.acknowledge(alarm: alarm, key: key, core)
+        _ = core.runner(rule)?.acknowledge(alarm: alarm, key: key, by: nil, core)
         defer { core.confirm(taken: true) }
         return core.takeMessages()
     }
@@ -102,6 +102,6 @@ package enum RuleTrial {
     }
 
     private struct Discard: HistorianOutput {
-        func record(_ batch: SampleBatch) -> Bool { true }
+        func record(_ batch: SampleBatch, refused: @escaping @Sendable (Problem) -> Void) {}
     }
 }

@@ -33,6 +33,9 @@ package final class StreamEngine: Sendable {
     private let worker = Mutex<Task<Void, Never>?>(nil)
     private let ticker = Mutex<Task<Void, Never>?>(nil)
     private let sinks: (any SinkOutputs)?
+    private let subscriptionFailures = Counter()
+    /// The bus may deliver by other filters than the rules have.
+    private let isSubscriptionStale = Atomic<Bool>(false)
 
     package init(
         bus: any Bus, time: any TimeSource = SystemTime(), random: any RandomSource = SystemRandom(),
@@ -74,29 +77,55 @@ package final class StreamEngine: Sendable {
     package func apply(_ rule: RuleConfiguration) async throws(Problem) -> [Problem] {
         let compiled = try CompiledRule(rule, sinks: sinks)
         guard rule.isEnabled else {
-            await remove(rule.name)
+            try await remove(rule.name)
             return compiled.warnings
         }
-        let filters = core.withLock { core in
+        let filters = change { core in
             core.install(compiled)
             return core.filters
         }
         do {
-            try await subscription.set(filters)
+            try await subscribe(filters)
         } catch {
-            core.withLock { _ = $0.remove(rule.name) }
+            change { _ = $0.remove(rule.name) }
             throw Problem(
                 "rule.subscribe", "rule \"\(rule.name)\": the subscription failed: \(error)", ["rule": rule.name])
         }
         return compiled.warnings
     }
 
-    /// Idempotent.
-    package func remove(_ name: String) async {
-        let filters: [TopicFilter]? = core.withLock { core in core.remove(name) ? core.filters : nil }
-        guard let filters else { return }
-        // What still arrives for a filter that could not be given up finds no rule.
-        try? await subscription.set(filters)
+    /// Removes the rule; what alarms it has raised return to normal. Idempotent. `rule.subscribe`: the rule is gone,
+    /// but its topics still arrive, for nobody; another call tries again to give them up.
+    package func remove(_ name: String) async throws(Problem) {
+        let (isGone, filters) = change { core in (core.remove(name), core.filters) }
+        guard isGone || isSubscriptionStale.load(ordering: .relaxed) else { return }
+        do {
+            try await subscribe(filters)
+        } catch {
+            throw Problem(
+                "rule.subscribe", "rule \"\(name)\" is removed, but its topics could not be given up: \(error)",
+                ["rule": name])
+        }
+    }
+
+    /// Changes the rules and hands over what that makes.
+    private func change<R: Sendable>(_ body: (StreamCore) -> R) -> R {
+        turn.withLock { _ in
+            let (result, messages) = core.withLock { core in (body(core), core.takeMessages()) }
+            handOver(messages)
+            return result
+        }
+    }
+
+    private func subscribe(_ filters: [TopicFilter]) async throws {
+        do {
+            try await subscription.set(filters)
+            isSubscriptionStale.store(false, ordering: .relaxed)
+        } catch {
+            subscriptionFailures.add()
+            isSubscriptionStale.store(true, ordering: .relaxed)
+            throw error
+        }
     }
 
     package var ruleNames: [String] { core.withLock { $0.all.map(\.rule.configuration.name) } }
@@ -111,12 +140,13 @@ package final class StreamEngine: Sendable {
     /// Messages that found the inbox full.
     package var dropped: UInt64 { inbox.dropped.count }
 
-    /// Acknowledges the alarm's key, or all its keys. Returns how many there were to acknowledge.
+    /// Acknowledges the alarm's key, or all its keys; the messages say who did, if `username` is given. Returns how many
+    /// there were to acknowledge.
     @discardableResult
-    package func acknowledge(rule: String, alarm: String, key: String? = nil) -> Int {
+    package func acknowledge(rule: String, alarm: String, key: String? = nil, by username: String? = nil) -> Int {
         turn.withLock { _ in
             let (count, messages) = core.withLock { core in
-                let count = core.runner(rule)?.acknowledge(alarm: alarm, key: key, core) ?? 0
+                let count = core.runner(rule)?.acknowledge(alarm: alarm, key: key, by: username, core) ?? 0
                 return (count, core.takeMessages())
             }
             handOver(messages)
@@ -214,6 +244,10 @@ extension StreamEngine: MetricSource {
         }
         samples.append(
             MetricSample(
+                "tundish_streams_subscription_failures_total", .counter,
+                "Changes of the rules' topics that the broker refused.", Double(subscriptionFailures.count)))
+        samples.append(
+            MetricSample(
                 "tundish_streams_loops_dropped_total", .counter, "Messages dropped because rules form a loop.",
                 Double(loops)))
         for (name, report) in reports {
@@ -254,7 +288,8 @@ private actor RuleSubscription {
         try await change.value
     }
 
-    func cancel() async { try? await set([]) }
+    /// Cancelling cannot fail: there is nothing to install.
+    func cancel() async { _ = try? await set([]) }
 
     private func install(_ filters: [TopicFilter]) async throws {
         if filters.isEmpty {

@@ -31,6 +31,8 @@ final class AlarmTracker {
         /// When a change that waits for its delay takes place; monotonic nanoseconds. Nil: none waits.
         var due: Int64?
         var raisedAt = Timestamp(nanoseconds: 0)
+        /// Who acknowledged this raising, and when; the name is nil where nobody said it.
+        var acknowledged: (by: String?, at: Timestamp)?
         var seen: Sighting
     }
 
@@ -126,7 +128,8 @@ final class AlarmTracker {
 
     /// Acknowledges one key, or all. Returns how many there were to acknowledge.
     func acknowledge(
-        _ key: [UInt8]?, at time: Timestamp, _ writer: inout JSONWriter, _ emit: (Topic, Bytes) -> Void
+        _ key: [UInt8]?, by username: String?, at time: Timestamp, _ writer: inout JSONWriter,
+        _ emit: (Topic, Bytes) -> Void
     ) -> Int {
         var count = 0
         for name in key.map({ [$0] }) ?? Array(entries.keys) {
@@ -137,10 +140,23 @@ final class AlarmTracker {
             case .normal, .acknowledgedActive: continue
             }
             count += 1
+            entry.acknowledged = (username, time)
             publish(entry, name, at: time, &writer, emit)
             store(entry, name)
         }
         return count
+    }
+
+    /// Returns every key to normal: nobody looks at the condition any more.
+    func end(at time: Timestamp, _ writer: inout JSONWriter, _ emit: (Topic, Bytes) -> Void) {
+        for (key, value) in entries.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+            guard value.state != .normal else { continue }
+            var entry = value
+            entry.state = .normal
+            publish(entry, key, at: time, &writer, emit)
+        }
+        entries = [:]
+        pending = 0
     }
 
     private func store(_ entry: Entry, _ key: [UInt8]) {
@@ -167,6 +183,7 @@ final class AlarmTracker {
         if entry.condition {
             entry.state = .unacknowledgedActive
             entry.raisedAt = time
+            entry.acknowledged = nil
         } else {
             entry.state = entry.state == .acknowledgedActive ? .normal : .returnedUnacknowledged
         }
@@ -225,6 +242,14 @@ final class AlarmTracker {
         writer.integer(entry.raisedAt.milliseconds)
         writer.raw(",\"changed_at\":")
         writer.integer(time.milliseconds)
+        if let acknowledged = entry.acknowledged {
+            writer.raw(",\"acknowledged_at\":")
+            writer.integer(acknowledged.at.milliseconds)
+            if let username = acknowledged.by {
+                writer.raw(",\"acknowledged_by\":")
+                writer.string(username)
+            }
+        }
         writer.raw(",\"rule\":")
         writer.string(ruleName)
         writer.raw(",\"source\":")

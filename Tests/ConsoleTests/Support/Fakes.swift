@@ -16,6 +16,11 @@ final class FakeServices: ConsoleServices {
         var statusCalls = 0
         var isReady = true
         var writeProblem: Problem?
+        var acknowledgements: [String] = []
+        var clients: [ClientInfo] = []
+        var disconnected: [String] = []
+        var deletedRetained: [String] = []
+        var metered: [String] = []
     }
 
     let state = Mutex(State())
@@ -98,12 +103,86 @@ final class FakeServices: ConsoleServices {
     func ruleMetrics(_ name: String) async -> RuleMetrics? {
         name == "hot" ? RuleMetrics(matched: 1, passed: 1, failed: 0, emitted: 1, perSecond: 0.5) : nil
     }
-    func clients() async -> [ClientInfo] { [] }
-    func subscriptions() async -> [SubscriptionInfo] { [SubscriptionInfo(clientID: "c", filter: "a/#", qos: 1)] }
+    func clients() async -> [ClientInfo] { state.withLock { $0.clients } }
+    func client(_ id: String) async -> ClientReport? {
+        state.withLock { $0.clients.first { $0.clientID == id } }.map { info in
+            ClientReport(
+                info: info, expirySeconds: .max, inflight: 1, inflightMax: 20, waiting: 2, waitingMax: 100,
+                awaitingRelease: 0, unsentBytes: 3, isWritable: false, silentMilliseconds: 4, willTopic: "gone",
+                packetBytesMax: 5, certificateSubject: nil,
+                subscriptions: [SubscriptionInfo(clientID: id, filter: "a/#", qos: 1)])
+        }
+    }
+    func disconnect(client id: String, discarding: Bool) async -> Bool {
+        state.withLock { state in
+            guard state.clients.contains(where: { $0.clientID == id }) else { return false }
+            state.disconnected.append(discarding ? id + " and its session" : id)
+            return true
+        }
+    }
+    func subscriptions(client: String?) async -> [SubscriptionInfo] {
+        [
+            SubscriptionInfo(clientID: "c", filter: "a/#", qos: 1),
+            SubscriptionInfo(clientID: "d", filter: "$share/g/b/+", qos: 2, shareName: "g"),
+        ].filter { client == nil || $0.clientID == client }
+    }
     func retained(filter: TopicFilter?, limit: Int) async -> [RetainedInfo] {
-        [RetainedInfo(topic: "a", payload: Bytes([0xFF, 0]), qos: 0, receivedAt: Timestamp(milliseconds: 3))]
+        let all = ["a", "a/b", "c"].map {
+            RetainedInfo(topic: $0, payload: Bytes([0xFF, 0]), qos: 0, receivedAt: Timestamp(milliseconds: 3))
+        }
+        return Array(
+            all.filter { message in filter.map { $0.matches(Topic(unchecked: Bytes(message.topic))) } ?? true }
+                .prefix(limit))
+    }
+    func deleteRetained(topic: Topic, by username: String) async throws(Problem) -> Bool {
+        state.withLock { $0.deletedRetained.append("\(topic.string) by \(username)") }
+        return topic.string == "a"
+    }
+    func listeners() async -> [ListenerReport] {
+        [
+            ListenerReport(
+                name: "mqtt", protocol: "mqtt", address: "127.0.0.1:1883", connections: 2, halfOpen: 1, accepted: 9,
+                refused: 3, closed: ["keep_alive": 4])
+        ]
+    }
+    func topicMetrics() async -> [TopicMetricsReport] {
+        state.withLock { $0.metered }.map {
+            TopicMetricsReport(
+                filter: $0, startedAt: Timestamp(milliseconds: 1), received: [1, 2, 3], receivedBytes: 60, sent: 7,
+                dropped: 1, receivedPerSecond: 0.5, sentPerSecond: 1, droppedPerSecond: 0)
+        }
+    }
+    func startTopicMetrics(_ filter: TopicFilter) async throws(Problem) {
+        let isNew = state.withLock { state in
+            if state.metered.contains(filter.text) { return false }
+            state.metered.append(filter.text)
+            return true
+        }
+        if !isNew { throw Problem("topic_metrics.exists", "counted already") }
+    }
+    func stopTopicMetrics(_ filter: String) async -> Bool {
+        state.withLock { state in
+            guard let index = state.metered.firstIndex(of: filter) else { return false }
+            state.metered.remove(at: index)
+            return true
+        }
+    }
+    func refusals() async -> [AccessRefusal] {
+        [
+            AccessRefusal(
+                at: Timestamp(milliseconds: 5), action: .publish, clientID: "c", username: "bob", peer: "10.0.0.1:5",
+                listener: "mqtt", topic: "secret/x", reason: "rule \"plant\" denies")
+        ]
     }
     func alarms() async -> [AlarmInfo] { [] }
+    func acknowledge(alarm id: String, by username: String) async throws(Problem) -> Int {
+        if id == "alarms/hot/press-1" {
+            state.withLock { $0.acknowledgements.append(username) }
+            return 1
+        }
+        throw id == "alarms/calm"
+            ? Problem("alarm.nothing_to_acknowledge", "it is normal") : Problem("alarm.unknown", "there is none")
+    }
     func drivers() async -> [DriverInfo] {
         [
             DriverInfo(
@@ -200,9 +279,10 @@ final class FakeResources: ConsoleResources {
                         known: ["interval"])
                 ])
         }
+        let others = ["User", "Secret"].filter { text.string.contains("kind: \($0)") }
         return ApplyView(
             revision: 4,
-            changes: [
+            changes: others.map { .init(kind: $0, name: "x", action: "unchanged") } + [
                 .init(
                     kind: "Device", name: "press-1", action: "update",
                     differences: [.init(path: "groups[0].interval", before: "100ms", after: "200ms")])
@@ -211,22 +291,62 @@ final class FakeResources: ConsoleResources {
 }
 
 final class FakeAccounts: ConsoleAccounts {
-    private let state: Mutex<(users: [String: String], tokens: [String: TokenInfo])>
+    private struct State {
+        var users: [String: String]
+        var tokens: [String: TokenInfo] = [:]
+        var roles: [String: Set<ConsoleRole>] = [:]
+        var revisions: [String: Int64] = [:]
+        var isBroken = false
+    }
 
-    init(users: [String: String] = ["ann": "correct horse"]) { state = Mutex((users, [:])) }
+    private let state: Mutex<State>
 
-    func needsSetup() async -> Bool { state.withLock { $0.users.isEmpty } }
+    init(users: [String: String] = ["ann": "correct horse"]) { state = Mutex(State(users: users)) }
+
+    /// Everyone is an administrator until a test says otherwise. Tokens `viewer-token`, ... have the role they name.
+    func set(_ username: String, _ roles: Set<ConsoleRole>) {
+        state.withLock {
+            $0.roles[username] = roles
+            $0.revisions[username, default: 0] += 1
+        }
+    }
+
+    /// From now on nothing can be read.
+    func breakDown(_ isBroken: Bool = true) { state.withLock { $0.isBroken = isBroken } }
+
+    private func look<R: Sendable>(_ body: (inout State) -> R) throws(Problem) -> R {
+        let found: R? = state.withLock { $0.isBroken ? nil : body(&$0) }
+        guard let found else { throw Problem("accounts.unavailable", "the disk is gone") }
+        return found
+    }
+
+    private static func account(_ username: String, _ state: State) -> Account {
+        Account(
+            username: username, roles: state.roles[username] ?? [.administrator],
+            revision: state.revisions[username] ?? 0)
+    }
+
+    func needsSetup() async throws(Problem) -> Bool { try look { $0.users.isEmpty } }
     func createFirstAdministrator(username: String, password: String) async throws(Problem) {
         guard password.count >= 8 else { throw Problem("account.password_short", "at least 8 characters") }
         state.withLock { $0.users[username] = password }
     }
-    func verify(username: String, password: String) async -> String? {
-        state.withLock { $0.users[username] == password ? username : nil }
+    func verify(username: String, password: String, peer: String) async throws(Problem) -> Account? {
+        try look { $0.users[username] == password ? Self.account(username, $0) : nil }
     }
-    func verify(token: String) async -> String? {
-        token == "secret-token" ? "robot" : state.withLock { $0.tokens[token]?.author }
+    func verify(token: String) async throws(Problem) -> Account? {
+        try look { state in
+            if token == "secret-token" { return Self.account("robot", state) }
+            for role in ConsoleRole.allCases where token == "\(role.rawValue)-token" {
+                return Account(username: "the \(role.rawValue)", roles: [role])
+            }
+            return state.tokens[token].map { Self.account($0.author, state) }
+        }
     }
-    func tokens() async -> [TokenInfo] { state.withLock { Array($0.tokens.values) } }
+    func account(_ username: String) async throws(Problem) -> Account? {
+        try look { $0.users[username] == nil ? nil : Self.account(username, $0) }
+    }
+    func tokens() async throws(Problem) -> [TokenInfo] { try look { Array($0.tokens.values) } }
     func createToken(name: String, by author: String) async throws(Problem) -> (info: TokenInfo, secret: String) {
         let info = TokenInfo(id: "t1", name: name, author: author, createdAt: Timestamp(milliseconds: 1))
         state.withLock { $0.tokens["new-secret"] = info }

@@ -223,6 +223,14 @@ final class TestConnection: Sendable {
         }
         return nil
     }
+
+    /// The text that comes with it.
+    func closeReason() async throws -> String? {
+        while let frame = try await frame() {
+            if frame.closeCode != nil { return String(decoding: frame.payload.dropFirst(2), as: UTF8.self) }
+        }
+        return nil
+    }
 }
 
 extension String {

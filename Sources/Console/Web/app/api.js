@@ -88,7 +88,7 @@ export async function putResource(plural, resource, spec, revision) {
 
 export async function loadSession() {
   const body = await get("/session");
-  Object.assign(session, { checked: true, username: null, needsSetup: false, version: "", ...body });
+  Object.assign(session, { checked: true, username: null, roles: [], rights: [], needsSetup: false, version: "", ...body });
   return session;
 }
 

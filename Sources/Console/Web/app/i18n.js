@@ -32,6 +32,8 @@ export function problemText(problem) {
   if (!problem) return "";
   const values = { ...problem.arguments };
   if (hasText("kind." + values.kind)) values.kind = t("kind." + values.kind);
+  if (values.right && hasText("rights." + values.right)) values.right = t("rights." + values.right);
+  if (values.state && hasText("alarms.states." + values.state)) values.state = t("alarms.states." + values.state);
   // Several texts for a code: the first whose arguments are all there.
   const texts = [dictionaries[preferences.language].problems[problem.code] ?? []].flat();
   const text = texts.find((candidate) => [...candidate.matchAll(/\{(\w+)\}/g)].every(([, name]) => values[name] !== undefined));

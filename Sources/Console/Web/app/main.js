@@ -25,7 +25,8 @@ import { Shell } from "./components/shell.js";
 import { html } from "./html.js";
 import { t } from "./i18n.js";
 import { startLive, stopLive } from "./live.js";
-import { go, loadPage, route } from "./router.js";
+import { loadPage } from "./pages.js";
+import { go, route } from "./router.js";
 import { session } from "./state.js";
 
 const RETRY_MILLISECONDS = 2000;

@@ -1,4 +1,4 @@
-// The hash router: `#/devices/press-1?tab=tags`. Pages are loaded when first visited.
+// The hash router: `#/devices/press-1?tab=tags`. Which page belongs to an address stands in pages.js.
 
 import { reactive } from "/vendor/vue/vue.esm-browser.prod.js";
 
@@ -39,22 +39,3 @@ export function replace(...parts) {
   history.replaceState(null, "", link(...parts));
   read();
 }
-
-const pages = {
-  "": () => import("./pages/overview.js"),
-  setup: () => import("./pages/setup.js"),
-  login: () => import("./pages/login.js"),
-  devices: () => (route.rest.length ? import("./pages/device.js") : import("./pages/devices.js")),
-  trends: () => import("./pages/trends.js"),
-  rules: () => (route.rest.length ? import("./pages/rule.js") : import("./pages/rules.js")),
-  alarms: () => import("./pages/alarms.js"),
-  mqtt: () => import("./pages/mqtt.js"),
-  settings: () => import("./pages/settings.js"),
-};
-
-/** Loads the page of the present route; resolves to its component. */
-export async function loadPage() {
-  const load = pages[route.section] ?? (() => import("./pages/missing.js"));
-  return (await load()).default;
-}
-

@@ -3,7 +3,10 @@
 import { reactive, ref, shallowReactive, watchEffect } from "/vendor/vue/vue.esm-browser.prod.js";
 
 /** `checked` is false until the server has been asked once. */
-export const session = reactive({ checked: false, authenticated: false, username: null, needsSetup: false, version: "" });
+export const session = reactive({ checked: false, authenticated: false, username: null, roles: [], rights: [], needsSetup: false, version: "" });
+
+/** Whether the person may do what needs that right: "read", "operate", "configure" or "administer". The server decides; this hides what it would refuse. */
+export const may = (right) => session.rights.includes(right);
 
 const stored = (key) => { try { return localStorage.getItem("tundish." + key); } catch { return null; } };
 const store = (key, value) => { try { localStorage.setItem("tundish." + key, value); } catch { /* private mode: this visit only */ } };

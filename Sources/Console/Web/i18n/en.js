@@ -106,7 +106,16 @@ export default {
     name: "Rule", filter: "Filter rules", perSecond: "per second", matched: "Matched", passed: "Passed", failed: "Failed", emitted: "Emitted", outputs: "Outputs", metrics: "Metrics",
     emptyTitle: "No rules yet", emptyText: "A rule is one SQL statement over topics. It filters, computes, raises alarms, and publishes or records the result.",
   },
+  rights: { read: "see", operate: "operate", configure: "configure", administer: "administer" },
+  roles: { viewer: "Viewer", operator: "Operator", engineer: "Engineer", administrator: "Administrator" },
+  users: {
+    title: "Users", text: "Who may sign in to this console and the REST API, and what each may do. Their rights follow at once.", add: "Add a user", edit: "Change {name}", change: "Change role or password", role: "Role", noRole: "no role", newPassword: "New password", keepPassword: "leave empty to keep it",
+    you: "you", isDisabled: "disabled", changed: "changed {at}", enable: "Let sign in again", disable: "Do not let sign in", delete: "Delete", deleteTitle: "Delete {name}?", deleteText: "The user is signed out, and the user's tokens are refused at once.",
+    created: "{name} may sign in now", saved: "{name} is changed and has to sign in again", exists: "There is a user {name} already.", disabled: "{name} cannot sign in any more", enabled: "{name} may sign in again", deleted: "{name} is deleted",
+    may: { viewer: "Sees everything but users, tokens and secrets.", operator: "Also writes to devices, publishes, acknowledges alarms and disconnects clients.", engineer: "Also changes devices, rules, listeners and other resources.", administrator: "Everything, with users, tokens and secrets." },
+  },
   alarms: {
+    acknowledge: "Acknowledge", acknowledgeTitle: "Say that you have seen it", acknowledgeAll: { one: "Acknowledge {n}", other: "Acknowledge all {n}" }, acknowledged: "Acknowledged", acknowledgedBy: "{user}, {at}",
     name: "Alarm", severity: "Severity", message: "Message", device: "Device", raised: "Raised", filter: "Filter alarms", active: { one: "{n} active", other: "{n} active" }, none: "none active",
     emptyTitle: "No alarms", emptyText: "Rules with an alarm output, and messages on alarms/#, show up here the moment they come.", messages: "Messages on alarms/#", waiting: "Waiting for the next message. The same from a shell:",
     severities: { critical: "Critical", high: "High", medium: "Medium", low: "Low", info: "Info", urgent: "Urgent", warning: "Warning", error: "Error" },
@@ -139,6 +148,7 @@ export default {
   problems: {
     "console.timeout": "The server did not answer in time.", "console.unreachable": "The server cannot be reached. Trying again when the network is back.", "console.http_status": "The server answered with HTTP status {status}.", "console.no_answer": "The device's answer does not mention this tag.",
     "login.failed": "User name or password is wrong.", "login.throttled": "Too many failed attempts. Try again in {seconds} s.", "setup.token": "The link is not valid any more. The server printed a new one when it started.", "setup.done": "The administrator exists already. Sign in.",
-    "request.unauthenticated": "Please sign in.", "resource.conflict": "Someone else has changed this meanwhile. Load the newest version and try again.",
+    "request.unauthenticated": "Please sign in.", "access.denied": "You may not do that: it needs the right to {right}.", "accounts.unavailable": "Users cannot be read now; the server's log says why.", "account.last_administrator": "“{name}” is the last administrator who can sign in. Make another one first.",
+    "alarm.nothing_to_acknowledge": "There is nothing to acknowledge: the alarm is “{state}”.", "alarm.foreign": "Only its publisher can acknowledge this one.", "alarm.unknown": "This alarm is gone.", "resource.conflict": "Someone else has changed this meanwhile. Load the newest version and try again.",
   },
 };

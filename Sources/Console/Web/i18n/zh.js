@@ -106,7 +106,16 @@ export default {
     name: "规则", filter: "筛选规则", perSecond: "每秒", matched: "匹配", passed: "通过", failed: "失败", emitted: "输出", outputs: "输出目标", metrics: "指标",
     emptyTitle: "还没有规则", emptyText: "规则是一条针对主题的 SQL 语句：筛选、计算、报警，并发布或记录结果。",
   },
+  rights: { read: "查看", operate: "操作", configure: "配置", administer: "管理" },
+  roles: { viewer: "观察员", operator: "操作员", engineer: "工程师", administrator: "管理员" },
+  users: {
+    title: "用户", text: "谁可以登录控制台和 REST API，以及各自的权限。权限修改立即生效。", add: "添加用户", edit: "修改 {name}", change: "修改角色或密码", role: "角色", noRole: "无角色", newPassword: "新密码", keepPassword: "留空则保持不变",
+    you: "您", isDisabled: "已停用", changed: "{at}修改", enable: "允许登录", disable: "禁止登录", delete: "删除", deleteTitle: "删除 {name}？", deleteText: "该用户会被登出，其令牌立即失效。",
+    created: "{name} 现在可以登录", saved: "{name} 已修改，需要重新登录", exists: "已有名为 {name} 的用户。", disabled: "{name} 不能再登录", enabled: "{name} 可以重新登录", deleted: "{name} 已删除",
+    may: { viewer: "可查看除用户、令牌和密钥之外的一切。", operator: "还可写入设备、发布消息、确认报警、断开客户端。", engineer: "还可修改设备、规则、监听器等资源。", administrator: "全部权限，包括用户、令牌和密钥。" },
+  },
   alarms: {
+    acknowledge: "确认", acknowledgeTitle: "表示您已看到此报警", acknowledgeAll: "全部确认（{n}）", acknowledged: "确认", acknowledgedBy: "{user}，{at}",
     name: "报警", severity: "级别", message: "内容", device: "设备", raised: "触发时间", filter: "筛选报警", active: "{n} 个活动报警", none: "无活动报警",
     emptyTitle: "没有报警", emptyText: "带报警输出的规则，以及 alarms/# 上的消息，会即时显示在这里。", messages: "alarms/# 上的消息", waiting: "正在等待下一条消息。在终端中也可以：",
     severities: { critical: "紧急", high: "高", medium: "中", low: "低", info: "信息", urgent: "紧急", warning: "警告", error: "错误" },
@@ -137,7 +146,8 @@ export default {
   problems: {
     "console.timeout": "服务器未及时应答。", "console.unreachable": "无法连接服务器，网络恢复后会自动重试。", "console.http_status": "服务器返回 HTTP 状态 {status}。", "console.no_answer": "设备的应答中没有此点位。",
     "login.failed": "用户名或密码错误。", "login.throttled": "失败次数过多，请在 {seconds} 秒后重试。", "setup.token": "链接已失效。服务器启动时打印了新的链接。", "setup.done": "管理员已存在，请登录。",
-    "request.unauthenticated": "请先登录。", "request.csrf": "请求缺少 X-Tundish-Request 标头。", "request.origin": "不允许来自 {origin} 的页面使用此控制台。", "request.host": "此控制台只在本机应答，不接受“{host}”。",
+    "request.unauthenticated": "请先登录。", "access.denied": "您没有此权限：需要“{right}”权限。", "accounts.unavailable": "暂时无法读取用户，原因见服务器日志。", "account.last_administrator": "“{name}”是最后一个可登录的管理员，请先设置另一个。",
+    "alarm.nothing_to_acknowledge": "无需确认：报警状态为“{state}”。", "alarm.foreign": "此报警只能由其发布者确认。", "alarm.unknown": "此报警已不存在。", "request.csrf": "请求缺少 X-Tundish-Request 标头。", "request.origin": "不允许来自 {origin} 的页面使用此控制台。", "request.host": "此控制台只在本机应答，不接受“{host}”。",
     "request.missing": "缺少“{name}”。", "request.value": "“{name}”是 {seen}：必须是 {allowed}。", "request.too_long": "“{name}”最多 {allowed} 字节。", "request.precondition_required": "{kind}“{name}”已存在：修改时必须注明所读的版本。",
     "resource.conflict": ["{kind}“{name}”已被其他人修改（现为版本 {found}）。请加载最新版本后再试。", "已被其他人修改。请加载最新版本后再试。"], "resource.not_found": "没有名为“{name}”的{kind}。",
     "resource.invalid": "有 {count} 处错误。", "resource.key.missing": "{what}：缺少“{key}”。", "resource.range": "{key}：{value} 不在 {min} 到 {max} 之间。", "resource.length": "{key}：{length} 个字符，最多 {max} 个。", "resource.form": "{key}：“{value}”格式不正确。",

@@ -6,7 +6,7 @@ import { badge, command, errorText, loading } from "../components/basics.js";
 import { html } from "../html.js";
 import { dateTime, hasText, number, problemText, relative, t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { ask, toast } from "../state.js";
+import { ask, may, toast } from "../state.js";
 import { differences } from "../yaml.js";
 
 const CHANGES_MAX = 12;
@@ -56,7 +56,7 @@ export const History = defineComponent({
             ${index === 0 ? badge("good", t("history.present")) : null}</div>
             <div class="small muted" title=${dateTime(item.at)}>${t("history.by", { author: item.author || "–", source: item.source || "–" })} · ${relative(item.at)}</div>
             ${changes(item, items.value[index + 1])}</div>
-          ${index === 0 || item.action === "delete" ? null : html`<button class="button small" type="button" data-test=${"rollback-" + item.revision} @click=${() => rollback(item)}>${icon("history", 16)}${t("history.rollback")}</button>`}
+          ${index === 0 || item.action === "delete" || !may("configure") ? null : html`<button class="button small" type="button" data-test=${"rollback-" + item.revision} @click=${() => rollback(item)}>${icon("history", 16)}${t("history.rollback")}</button>`}
         </div>`)}</div>
         <div class="card-body">${command(`tundish history ${properties.kind} ${properties.name}`)}</div></section>`;
     };

@@ -8,7 +8,7 @@ import { html } from "../html.js";
 import { clock, number, ownHalf, t, valueText } from "../i18n.js";
 import { icon } from "../icons.js";
 import { link } from "../router.js";
-import { serverNow } from "../state.js";
+import { may, serverNow } from "../state.js";
 import { canWrite, quality } from "./tags.js";
 
 const WINDOW_MILLISECONDS = 10 * 60 * 1000;
@@ -58,7 +58,7 @@ export const TagPanel = defineComponent({
           ${tag.type === "string" ? null : html`<div>${sparkline(points.value, { width: 300, height: 90, label: t("device.lastMinutes") })}
             <div class="row small faint num"><span class="grow">${t("device.lastMinutes")}</span>${values.length ? `${valueText(Math.min(...values), tag.type)} … ${valueText(Math.max(...values), tag.type)}` : null}</div></div>`}
           <div class="row">
-            ${canWrite(tag) ? html`<button class="button primary grow" type="button" @click=${() => emit("write", tag)}>${icon("write")}${t("device.write")}</button>` : null}
+            ${canWrite(tag) && may("operate") ? html`<button class="button primary grow" type="button" @click=${() => emit("write", tag)}>${icon("write")}${t("device.write")}</button>` : null}
             ${tag.type === "string" ? null : html`<a class="button grow" data-test="open-trend" href=${link("trends", { tags: tag.path, range: "15m" })}>${icon("trends")}${t("device.openTrend")}</a>`}
           </div>
           <dl class="facts">

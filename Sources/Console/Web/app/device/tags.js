@@ -8,7 +8,7 @@ import { html } from "../html.js";
 import { clock, ownHalf, problemText, qualityText, t, valueText } from "../i18n.js";
 import { icon } from "../icons.js";
 import { subscribeTags } from "../live.js";
-import { isNarrow } from "../state.js";
+import { isNarrow, may } from "../state.js";
 
 const SCROLL_REST_MILLISECONDS = 120;
 
@@ -109,7 +109,7 @@ export const Tags = defineComponent({
       { key: "time", label: t("device.time"), width: "124px", narrow: false, cell: (tag) => html`<${Time} cell=${tag.cell} />` },
       { key: "type", label: t("device.type"), width: "92px", narrow: false, wide: true, sort: (tag) => tag.type, cell: (tag) => html`<span class="faint small">${tag.type}</span>` },
       { key: "address", label: t("device.address"), narrow: false, wide: true, sort: (tag) => tag.address, cell: (tag) => html`<span class="mono small faint">${tag.address}</span>` },
-      { key: "actions", label: "", width: isNarrow.value ? "92px" : "104px", right: true, cell: (tag) => (canWrite(tag)
+      { key: "actions", label: "", width: isNarrow.value ? "92px" : "104px", right: true, cell: (tag) => (canWrite(tag) && may("operate")
         ? html`<button class="button small" type="button" data-test=${`write-${tag.group}/${tag.tag}`} @click=${() => emit("write", tag)}>${t("device.write")}</button>` : null) },
     ].filter((column) => !(column.wide && properties.selected)));
 

@@ -1,19 +1,22 @@
 // Alarms: their present states, and the messages on their topics as they come.
 
 import { computed, defineComponent, onBeforeUnmount, ref, shallowRef } from "/vendor/vue/vue.esm-browser.prod.js";
-import { get, parseJSON } from "../api.js";
+import { get, parseJSON, post } from "../api.js";
 import { badge, command, empty, errorText, filterInput, loading } from "../components/basics.js";
 import { DataTable } from "../components/table.js";
 import { html } from "../html.js";
-import { clock, hasText, number, problemText, relative, t } from "../i18n.js";
+import { clock, dateTime, hasText, number, problemText, relative, t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { subscribe } from "../live.js";
 import { link } from "../router.js";
-import { isNarrow } from "../state.js";
+import { isNarrow, may, toast } from "../state.js";
 
 const REFRESH_MILLISECONDS = 3000;
 const MESSAGES_MAX = 200;
 const severities = { critical: 0, high: 1, urgent: 1, error: 1, medium: 2, warning: 2, low: 3, info: 4 };
 const isActive = (alarm) => !/^(normal|event|cleared|inactive|returned$)/i.test(alarm.state ?? "");
+// ISA-18.2: what nobody has acknowledged, whether it is still there or gone. Only a rule's alarms can be acknowledged here.
+const needsAcknowledging = (alarm) => Boolean(alarm.rule) && (alarm.state === "unack_active" || alarm.state === "rtn_unack");
 const stateBadgeKind = (state) => (/^(active|raised|unack|alarm)/i.test(state) ? "bad" : /^(ack|returned|rtn|latched)/i.test(state) ? "warn" : "");
 const severityText = (severity) => (!severity ? "–" : hasText("alarms.severities." + severity) ? t("alarms.severities." + severity) : severity);
 const stateText = (state) => (hasText("alarms.states." + state) ? t("alarms.states." + state) : state);
@@ -53,18 +56,36 @@ export default defineComponent({
     });
     onBeforeUnmount(() => { gone = true; clearTimeout(timer); stop(); });
 
+    const busy = ref(new Set());
+    const acknowledge = async (alarm) => {
+      busy.value = new Set(busy.value).add(alarm.id);
+      try {
+        await post(`/alarms/${encodeURIComponent(alarm.id)}/acknowledge`, {});
+        await load();
+      } catch (error) { toast("error", problemText(error)); } finally {
+        busy.value = new Set([...busy.value].filter((id) => id !== alarm.id));
+      }
+    };
+    const waiting = computed(() => (alarms.value ?? []).filter(needsAcknowledging));
+    const acknowledgeAll = async () => { for (const alarm of waiting.value) await acknowledge(alarm); };
+    const who = (alarm) => (alarm.acknowledged_at ? t("alarms.acknowledgedBy", { user: alarm.acknowledged_by ?? "–", at: relative(alarm.acknowledged_at) }) : "");
+    const acknowledgeButton = (alarm) => (needsAcknowledging(alarm) && may("operate") ? html`<button class="button small" type="button" data-test="acknowledge" disabled=${busy.value.has(alarm.id)}
+      title=${t("alarms.acknowledgeTitle")} aria-label=${t("alarms.acknowledge") + " " + alarm.name} @click=${() => acknowledge(alarm)}>${isNarrow.value ? icon("check", 16) : html`<>${icon("check", 15)}${t("alarms.acknowledge")}</>`}</button>` : null);
+
     const shown = computed(() => {
       const wanted = text.value.trim().toLowerCase();
       return alarms.value.filter((alarm) => !wanted || `${alarm.name} ${alarm.device ?? ""} ${alarm.message ?? ""}`.toLowerCase().includes(wanted));
     });
     const columns = computed(() => [
-      { key: "severity", label: isNarrow.value ? "" : t("alarms.severity"), width: "130px", narrowWidth: "38px", sort: (alarm) => severities[alarm.severity] ?? 5,
+      { key: "severity", label: isNarrow.value ? "" : t("alarms.severity"), width: "104px", narrowWidth: "38px", sort: (alarm) => severities[alarm.severity] ?? 5,
         cell: (alarm) => html`<span class=${["severity", alarm.severity]} title=${severityText(alarm.severity)}><i></i><span class=${{ "visually-hidden": isNarrow.value }}>${severityText(alarm.severity)}</span></span>` },
       { key: "name", label: t("alarms.name"), width: "22%", sort: (alarm) => alarm.name, cell: (alarm) => html`<><span class="strong" title=${alarm.name}>${alarm.name}</span>${isNarrow.value && alarm.message ? html`<div class="small muted truncate">${alarm.message}</div>` : null}</>` },
-      { key: "state", label: t("devices.state"), width: "240px", narrowWidth: "150px", sort: (alarm) => alarm.state, cell: (alarm) => badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? "")) },
+      { key: "state", label: t("devices.state"), width: "236px", narrowWidth: "118px", sort: (alarm) => alarm.state, cell: (alarm) => html`<span title=${alarm.isa182 ? `ISA-18.2: ${alarm.isa182}` : null}>${badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? ""))}</span>` },
       { key: "message", label: t("alarms.message"), narrow: false, cell: (alarm) => html`<span title=${alarm.message}>${alarm.message}</span>` },
       { key: "device", label: t("alarms.device"), width: "130px", narrow: false, sort: (alarm) => alarm.device, cell: (alarm) => (alarm.device ? html`<a href=${link("devices", alarm.device)}>${alarm.device}</a>` : "") },
-      { key: "raisedAt", label: t("alarms.raised"), width: "130px", right: true, narrow: false, sort: (alarm) => -(alarm.raisedAt ?? 0), cell: (alarm) => html`<span class="small">${relative(alarm.raisedAt)}</span>` },
+      { key: "raisedAt", label: t("alarms.raised"), width: "116px", right: true, narrow: false, sort: (alarm) => -(alarm.raisedAt ?? 0), cell: (alarm) => html`<span class="small" title=${dateTime(alarm.raisedAt)}>${relative(alarm.raisedAt)}</span>` },
+      { key: "acknowledged", label: isNarrow.value ? "" : t("alarms.acknowledged"), width: "190px", narrowWidth: "58px", sort: (alarm) => (needsAcknowledging(alarm) ? 0 : 1), cell: (alarm) => acknowledgeButton(alarm)
+        ?? (isNarrow.value ? "" : html`<span class="small muted" title=${alarm.acknowledged_at ? dateTime(alarm.acknowledged_at) : null}>${who(alarm)}</span>`) },
     ]);
 
     return () => {
@@ -72,7 +93,8 @@ export default defineComponent({
       const active = alarms.value.filter(isActive).length;
       return html`<div class="page fill">
         <div class="page-head">${filterInput(text.value, (value) => { text.value = value; }, t("alarms.filter"))}
-          ${active ? badge("bad", t("alarms.active", { n: active })) : badge("good", t("alarms.none"))}${errorText(problem.value && problemText(problem.value))}</div>
+          ${active ? badge("bad", t("alarms.active", { n: active })) : badge("good", t("alarms.none"))}
+          ${waiting.value.length > 1 && may("operate") ? html`<button class="button small" type="button" data-test="acknowledge-all" disabled=${busy.value.size > 0} @click=${acknowledgeAll}>${icon("check", 15)}${t("alarms.acknowledgeAll", { n: waiting.value.length })}</button>` : null}${errorText(problem.value && problemText(problem.value))}</div>
         <section class="card table-card alarms-card">${alarms.value.length === 0
           ? empty("alarms", t("alarms.emptyTitle"), t("alarms.emptyText"))
           : html`<${DataTable} columns=${columns.value} rows=${shown.value} rowKey=${(alarm) => alarm.id} label=${t("nav.alarms")} sort="severity" rowHeight=${isNarrow.value ? 54 : 36} test="alarms-table"

@@ -15,6 +15,7 @@ import { duration, number, ownHalf, problemText, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { subscribe } from "../live.js";
 import { replace, route } from "../router.js";
+import { may } from "../state.js";
 import { resourceYAML } from "../yaml.js";
 
 const HISTORY_MAX = 120;
@@ -73,8 +74,8 @@ export default defineComponent({
     const groupChip = (one) => html`<div class=${["group", { on: group.value === one.name }]} key=${one.name} data-test=${"group-" + one.name} data-interval=${one.interval}>
       <button type="button" aria-pressed=${String(group.value === one.name)} @click=${() => { group.value = group.value === one.name ? null : one.name; }}>
         <b>${one.name}</b><span class="small">${t("device.tagCount", { n: one.tags })}${one.bad ? html`<span class="quality bad"> · ${t("overview.badTags", { n: one.bad })}</span>` : null}</span></button>
-      <button class="edit" type="button" data-test=${"edit-interval-" + one.name} title=${t("interval.title", { group: one.name })} @click=${() => { editing.value = one.name; }}>
-        ${icon("clock", 15)}<span class="num">${duration(one.interval)}</span>${icon("edit", 14)}</button></div>`;
+      <button class="edit" type="button" disabled=${!may("configure")} data-test=${"edit-interval-" + one.name} title=${t("interval.title", { group: one.name })} @click=${() => { editing.value = one.name; }}>
+        ${icon("clock", 15)}<span class="num">${duration(one.interval)}</span>${may("configure") ? icon("edit", 14) : null}</button></div>`;
 
     const tagsTab = () => html`<>
       <div class="groups" role="group" aria-label=${t("devices.groups")}>

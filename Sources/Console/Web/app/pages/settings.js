@@ -1,4 +1,4 @@
-// Language, theme, API tokens, about.
+// Language, theme, users, API tokens, about.
 
 import { defineComponent, ref, shallowRef } from "/vendor/vue/vue.esm-browser.prod.js";
 import { get, post, remove } from "../api.js";
@@ -7,7 +7,8 @@ import { signOut } from "../components/shell.js";
 import { html } from "../html.js";
 import { dateTime, duration, languages, problemText, relative, t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { ask, preferences, session, toast } from "../state.js";
+import { Users } from "../settings/users.js";
+import { ask, may, preferences, session, toast } from "../state.js";
 
 export default defineComponent({
   setup() {
@@ -20,7 +21,7 @@ export default defineComponent({
     const load = async () => {
       try { tokens.value = (await get("/tokens")).items; } catch (error) { problem.value = error; }
     };
-    load();
+    if (may("administer")) load();
     get("/status").then((body) => { status.value = body; }, () => {});
 
     const create = async (event) => {
@@ -63,12 +64,12 @@ export default defineComponent({
     const about = () => html`<section class="card"><div class="card-head"><h2>${t("settings.about")}</h2></div><div class="card-body stack">
       <dl class="facts"><dt>Tundish</dt><dd>${status.value?.version ?? session.version}</dd><dt>${t("settings.node")}</dt><dd>${status.value?.name ?? "–"}</dd>
         <dt>${t("overview.uptime")}</dt><dd>${status.value ? duration(status.value.uptimeSeconds * 1000) : "–"}</dd><dt>${t("settings.started")}</dt><dd>${dateTime(status.value?.startedAt)}</dd>
-        <dt>${t("settings.user")}</dt><dd>${session.username}</dd></dl>
+        <dt>${t("settings.user")}</dt><dd>${session.username}</dd><dt>${t("users.role")}</dt><dd>${session.roles.map((role) => t("roles." + role)).join(", ") || t("users.noRole")}</dd></dl>
       <div class="row wrap"><a class="button small" href="/api/openapi.json" target="_blank" rel="noopener">OpenAPI</a><a class="button small" href="/metrics" target="_blank" rel="noopener">${t("settings.metrics")}</a>
         <span class="grow"></span><button class="button small" type="button" @click=${signOut}>${icon("logout", 16)}${t("login.signOut")}</button></div>
       <p class="small faint">${t("settings.licences")}</p>
     </div></section>`;
 
-    return () => html`<div class="page"><div class="settings"><div class="stack">${appearance()}${about()}</div>${tokenList()}</div></div>`;
+    return () => html`<div class="page"><div class="settings"><div class="stack">${appearance()}${about()}</div>${may("administer") ? html`<div class="stack"><${Users} />${tokenList()}</div>` : null}</div></div>`;
   },
 });
