@@ -119,7 +119,7 @@ extension Shard {
         tell(.sessionUnsubscribed, fields)
     }
 
-    func tellDelivered(_ connection: Connection, _ publication: borrowing Publication, qos: UInt8) {
+    func tellDelivered(_ connection: Connection, _ publication: Publication, qos: UInt8) {
         guard let session = connection.session else { return }
         var fields = EventFields(connection, session, at: wallTime)
         fields.add("from_clientid", publication.origin.clientID)
@@ -142,7 +142,7 @@ extension Shard {
     }
 
     /// Nobody subscribes to its topic.
-    func tellDropped(_ publication: borrowing Publication, reason: String) {
+    func tellDropped(_ publication: Publication, reason: String) {
         var fields = EventFields(at: wallTime)
         fields.add("reason", reason)
         fields.add("clientid", publication.origin.clientID)
