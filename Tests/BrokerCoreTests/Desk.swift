@@ -71,6 +71,8 @@ final class TestClient: Transport {
     private var isReceiving = false
     /// Packets received and not yet taken.
     private(set) var packets: [Packet] = []
+    /// All bytes received.
+    private(set) var received: [UInt8] = []
 
     init(_ desk: Desk, shard: Shard, _ context: ConnectionContext) {
         self.desk = desk
@@ -144,6 +146,7 @@ final class TestClient: Transport {
     func send(_ buffer: ByteBuffer) {
         sends += 1
         bytes += buffer.readableBytesView
+        received += buffer.readableBytesView
         while let (packet, count) = try? decode(bytes, version, max: .max) {
             packets.append(packet)
             bytes.removeFirst(count)

@@ -90,6 +90,7 @@ extension Connection {
         let state = session.inflight.state(packetID)
         // An answer to nothing is ignored, as Mosquitto does: it may be one to a message that has been given away.
         if state == .free { return }
+        session.forgetResending(packetID)
         if state != expected { throw .protocolError("packet identifier \(packetID) awaits another answer") }
         if state == .awaitingPuback, shard.events.watches(.messageAcknowledged) {
             shard.tellAcknowledged(session, packetID)
@@ -98,10 +99,11 @@ extension Connection {
         if session.isPersistent {
             _ = shard.log.append(.outgoing(clientID: session.clientID, packetID: packetID, isFinished: true))
         }
-        if !session.queue.isEmpty { session.pump() }
+        if !session.queue.isEmpty || !session.resending.isEmpty { session.pump() }
     }
 
     private func received(_ packetID: UInt16, _ reason: ReasonCode, _ session: Session) throws(CodecError) {
+        session.forgetResending(packetID)
         switch session.inflight.state(packetID) {
         case .awaitingPubrec where reason.isError:
             // [MQTT-4.8.2-6]: refused by the client, not to be given to anyone else.

@@ -67,6 +67,9 @@ struct InflightRing {
         return entries[place].state
     }
 
+    /// What is in flight under a packet identifier.
+    func entry(_ id: UInt16) -> InflightEntry? { place(id).map { entries[$0] } }
+
     /// The message is received; only the handshake's end is awaited.
     mutating func markReceived(_ id: UInt16) {
         guard let place = place(id) else { return }

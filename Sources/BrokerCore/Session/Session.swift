@@ -45,11 +45,13 @@ final class Session {
     var version: ProtocolVersion
     // The connection clears it before it ends.
     unowned(unsafe) var connection: Connection?
-    var subscriptions: [String: Subscription] = [:]
+    var subscriptions: TextMap<Subscription> = [:]
     var inflight = InflightRing()
     var queue = RingQueue<QueuedMessage>()
     /// Retained messages of QoS 0 that wait until the client has read what was sent before.
     var replay = RingQueue<QueuedMessage>()
+    /// Packet identifiers of messages in flight that are still to be sent again on this connection.
+    var resending = RingQueue<UInt16>()
     /// Packet identifiers of QoS 2 messages received and not yet released.
     var incoming: Set<UInt16> = []
     /// 0xFFFF_FFFF: never; 0: ends with its connection. MQTT 5.0, 3.1.2.11.2
@@ -82,7 +84,11 @@ final class Session {
         _ publication: inout Publication, options: SubscriptionOptions, subscriptionID: UInt32,
         group: SharedGroupKey? = nil
     ) {
-        if options.noLocal, publication.origin.kind == .client, publication.origin.clientID == clientID { return }
+        if options.noLocal, publication.origin.kind == .client,
+            ExactText.areSame(publication.origin.clientID, clientID)
+        {
+            return
+        }
         let qos = min(publication.qos, options.qosValue)
         // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
         let retain = publication.retain && options.retainAsPublished
@@ -136,7 +142,7 @@ final class Session {
         )
     }
 
-    var canSend: Bool { inflight.count < window && inflight.hasRoom }
+    var canSend: Bool { resending.isEmpty && inflight.count < window && inflight.hasRoom }
 
     func enqueue(_ queued: QueuedMessage, onReplay: Bool) {
         if onReplay {
@@ -162,6 +168,7 @@ final class Session {
     /// Sends what waits as far as the window and the transport allow.
     func pump() {
         guard let connection, !isLeaving else { return }
+        if !resending.isEmpty { pumpResending(connection) }
         while connection.isWritable, let queued = replay.popFirst() {
             send(queued, packetID: 0, on: connection)
         }
@@ -205,20 +212,35 @@ final class Session {
 
     /// After a reconnect: what was not acknowledged goes out again with its packet identifiers. [MQTT-4.4.0-1]
     func resend() {
+        resending.removeAll()
         guard let connection else { return }
         for entry in inflight.unfinished {
             switch entry.state {
-            case .awaitingPuback, .awaitingPubrec:
-                guard let message = entry.message else { continue }
-                let queued = QueuedMessage(
-                    message: message, group: entry.group, subscriptionID: entry.subscriptionID, flags: entry.flags)
-                if !send(queued, packetID: entry.packetID, isDuplicate: true, on: connection) {
-                    inflight.remove(entry.packetID)
-                }
+            case .awaitingPuback, .awaitingPubrec: resending.append(entry.packetID)
             case .awaitingPubcomp: connection.writeAcknowledgement(.pubrel, entry.packetID, .success)
             case .free: break
             }
         }
+        pumpResending(connection)
+    }
+
+    /// Sends again what may be in flight to a client whose Receive Maximum has become smaller. [MQTT-3.3.4-9]
+    private func pumpResending(_ connection: Connection) {
+        while connection.isWritable, inflight.count - resending.count < window, let id = resending.popFirst() {
+            guard let entry = inflight.entry(id), let message = entry.message else { continue }
+            let queued = QueuedMessage(
+                message: message, group: entry.group, subscriptionID: entry.subscriptionID, flags: entry.flags)
+            if !send(queued, packetID: id, isDuplicate: true, on: connection) { inflight.remove(id) }
+        }
+    }
+
+    /// A message in flight was answered: it is not sent again.
+    func forgetResending(_ id: UInt16) {
+        guard !resending.isEmpty else { return }
+        let waiting = resending.elements
+        guard waiting.contains(id) else { return }
+        resending.removeAll()
+        for other in waiting where other != id { resending.append(other) }
     }
 
     /// Takes out the shared subscriptions' messages that may go to another member: QoS 1 unacknowledged and whatever

@@ -29,7 +29,7 @@ final class SharedGroup {
     init(key: SharedGroupKey) { self.key = key }
 
     func join(_ member: Member) {
-        if let index = members.firstIndex(where: { $0.clientID == member.clientID }) {
+        if let index = members.firstIndex(where: { ExactText.areSame($0.clientID, member.clientID) }) {
             members[index] = member
         } else {
             members.append(member)
@@ -38,11 +38,12 @@ final class SharedGroup {
 
     /// Only the shard where the member lives can take it out: it may have moved on.
     func leave(clientID: String, shard: Int) {
-        members.removeAll { $0.clientID == clientID && $0.shard == shard }
+        members.removeAll { ExactText.areSame($0.clientID, clientID) && $0.shard == shard }
     }
 
     func setOnline(_ isOnline: Bool, clientID: String, shard: Int) {
-        guard let index = members.firstIndex(where: { $0.clientID == clientID && $0.shard == shard }) else { return }
+        guard let index = members.firstIndex(where: { ExactText.areSame($0.clientID, clientID) && $0.shard == shard })
+        else { return }
         members[index].isOnline = isOnline
     }
 

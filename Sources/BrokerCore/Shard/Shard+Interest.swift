@@ -3,9 +3,16 @@ import Model
 
 /// A filter as other shards are asked for it.
 struct InterestKey: Hashable, Sendable {
-    var filter: String
+    private let exact: ExactText
     /// Only messages with typed samples.
-    var samplesOnly = false
+    let samplesOnly: Bool
+
+    var filter: String { exact.text }
+
+    init(filter: String, samplesOnly: Bool = false) {
+        exact = ExactText(filter)
+        self.samplesOnly = samplesOnly
+    }
 }
 
 /// A filter that this shard's own subscribers want from the others.
@@ -167,7 +174,9 @@ extension Shard {
             else { return }
             for message in messages {
                 let qos = min(message.qos.rawValue, subscription.options.qosValue)
-                if subscription.options.noLocal, message.origin.kind == .client, message.origin.clientID == clientID {
+                if subscription.options.noLocal, message.origin.kind == .client,
+                    ExactText.areSame(message.origin.clientID, clientID)
+                {
                     continue
                 }
                 let queued = QueuedMessage(

@@ -22,14 +22,14 @@ package final class Shard: @unchecked Sendable {
     var generations: TopicGenerations
     let retained = RetainedStore()
     var interests: [InterestKey: Interest] = [:]
-    var groups: [String: SharedGroup] = [:]
+    var groups: TextMap<SharedGroup> = [:]
     let propertyBuffer = PropertyBuffer()
 
     // Clients
     var connections: [UInt64: Connection] = [:]
-    var sessions: [String: Session] = [:]
+    var sessions: TextMap<Session> = [:]
     /// Of the client ids that this shard owns: where their sessions are.
-    var holders: [String: Holder] = [:]
+    var holders: TextMap<Holder> = [:]
     var components: [ObjectIdentifier: ComponentSubscription] = [:]
     private var nextSerial: UInt64 = 1
     /// What to do when another shard has answered.
