@@ -104,7 +104,7 @@ targets += library(
     "Bench",
     [
         "Model", "Wire", "Bus", "Formats", "Journal", "DriverKit", "Gateway", "BrokerCore", "Broker", "Streams",
-        "Historian", "Simulator", "Catalogue", "Node", "CZlib", nioCore, nioPosix, logging,
+        "Historian", "Simulator", "Catalogue", "Node", "CZlib", nioCore, nioPosix, nioSSL, logging,
     ])
 
 targets += [

@@ -13,8 +13,11 @@ final class ChildProcess {
     private var isReaped = false
 
     /// Starts `executable`. With cores, the process and all its threads run only there. Without `capturesOutput` its
-    /// standard output is thrown away; its standard error is ours.
-    init(_ executable: String, _ arguments: [String], cores: [Int] = [], capturesOutput: Bool = false) throws(Problem) {
+    /// standard output is thrown away; its standard error is ours, unless it is silenced.
+    init(
+        _ executable: String, _ arguments: [String], cores: [Int] = [], capturesOutput: Bool = false,
+        silencesErrors: Bool = false
+    ) throws(Problem) {
         #if canImport(Glibc)
             var actions = posix_spawn_file_actions_t()
         #else
@@ -24,6 +27,7 @@ final class ChildProcess {
         defer { posix_spawn_file_actions_destroy(&actions) }
         var ends: [CInt] = [-1, -1]
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        if silencesErrors { posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0) }
         if capturesOutput {
             guard pipe(&ends) == 0 else { throw Problem("bench.process", "cannot make a pipe: \(errorText(errno))") }
             posix_spawn_file_actions_adddup2(&actions, ends[1], 1)

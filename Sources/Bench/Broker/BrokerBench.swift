@@ -62,6 +62,7 @@ package func benchGenerate(_ arguments: [String]) throws {
     case .window: print(try LoadGenerator(plan: plan).runWindows().line)
     case .rate: print(try LoadGenerator(plan: plan).runRate().line)
     case .store: print(try LoadGenerator(plan: plan).runStore().line)
+    case .connect where plan.usesTLS: print(try TLSLoad(plan: plan).run().line)
     case .connect: print(try ConnectLoad(plan: plan).run().line)
     case .idle: try IdleLoad.run(plan)
     }
@@ -116,12 +117,9 @@ final class BrokerBench {
     var hasOwnCore: Bool { generatorCore != cores[0] }
 
     func run(_ cases: [BrokerCase]) throws -> Bool {
-        print(
-            "brokers on core \(cores[0]), generator on core \(generatorCore); \(options.rounds) rounds of \(options.seconds) s "
-                + "in turn; medians, least and most")
-        #if DEBUG
-            print("this is a debug build: its figures say nothing about a release")
-        #endif
+        let setting = setting()
+        print(setting.method)
+        if setting.isDebug { print("this is a debug build: its figures say nothing about a release") }
         if !hasOwnCore { print("only one core is available: the figures are low, the ratios hold") }
         var outcomes: [BrokerOutcome] = []
         for item in cases {
@@ -129,8 +127,39 @@ final class BrokerBench {
             outcomes.append(outcome)
             print(BrokerReport.lines(outcome))
             fflush(nil)
+            // After every case, so that a long run that is ended leaves what it has.
+            try write(outcomes, setting)
         }
         return !outcomes.contains { $0.figures.contains { $0.verdict == .missed } }
+    }
+
+    private func write(_ outcomes: [BrokerOutcome], _ setting: BenchSetting) throws {
+        if let file = options.report {
+            try BrokerReport.markdown(outcomes, setting).write(toFile: file, atomically: true, encoding: .utf8)
+        }
+        if let file = options.chart {
+            try BrokerChart(outcomes, setting).svg.write(toFile: file, atomically: true, encoding: .utf8)
+        }
+    }
+
+    private func setting() -> BenchSetting {
+        var setting = BenchSetting()
+        let parts = Calendar(identifier: .iso8601).dateComponents([.year, .month, .day], from: Date())
+        setting.date = String(format: "%04d-%02d-%02d", parts.year ?? 0, parts.month ?? 0, parts.day ?? 0)
+        let model = (Processes.readSmallFile("/proc/cpuinfo") ?? "").split(separator: "\n")
+            .first { $0.hasPrefix("model name") }?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces)
+        let kernel = Processes.readSmallFile("/proc/sys/kernel/osrelease")?.trimmingCharacters(in: .newlines)
+        setting.machine =
+            "\(model ?? "A machine"), \(cores.count) cores used, Linux \(kernel ?? "of an unknown version")"
+        setting.brokers = peers.map(\.description)
+        setting.method =
+            "Brokers on core \(cores[0]), generator on core \(generatorCore); \(options.rounds) rounds of "
+            + "\(options.seconds) s in turn; medians, least and most in brackets. Processor time is user and system "
+            + "time of the broker's process. A round in which a message was lost does not count."
+        #if DEBUG
+            setting.isDebug = true
+        #endif
+        return setting
     }
 
     private func measure(_ item: BrokerCase) throws -> BrokerOutcome {
@@ -148,12 +177,11 @@ final class BrokerBench {
     func withBrokers<Value>(
         _ peers: [BrokerPeer], _ item: BrokerCase, _ body: ([RunningBroker]) throws -> Value
     ) throws -> Value {
+        var place = RunningBroker.Place(folder: folder, cores: cores)
+        if item.kind == .connect(usesTLS: true) { place.tls = try BenchCertificate.make(in: folder) }
         var brokers: [RunningBroker] = []
         defer { for broker in brokers { broker.stop() } }
-        for peer in peers {
-            brokers.append(
-                try RunningBroker(peer, RunningBroker.Place(folder: folder, cores: cores)))
-        }
+        for peer in peers { brokers.append(try RunningBroker(peer, place)) }
         return try body(brokers)
     }
 

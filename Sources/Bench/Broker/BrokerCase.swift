@@ -68,6 +68,9 @@ struct BrokerCase: Equatable {
     private static let others: [BrokerCase] = [
         BrokerCase(name: "connect", title: "Clients that connect and leave", kind: .connect(usesTLS: false), limit: 1),
         BrokerCase(
+            name: "tls", title: "The same with full TLS handshakes, ECDSA P-256", kind: .connect(usesTLS: true),
+            limit: 1),
+        BrokerCase(
             name: "idle-10000", title: "10,000 idle connections, one subscription each",
             kind: .idle(connections: 10_000),
             limit: 6),

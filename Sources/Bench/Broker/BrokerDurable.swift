@@ -6,12 +6,14 @@ extension BrokerBench {
     func measureDurable(_ item: BrokerCase) throws -> BrokerOutcome {
         var outcome = BrokerOutcome(item: item)
         var stored = BrokerFigure(
-            "stored and acknowledged, per CPU-second", unit: "thousand", scale: 1000, .atLeast, limit: item.limit)
+            "stored and acknowledged, per CPU-second", short: "stored", unit: "thousand", scale: 1000, .atLeast,
+            limit: item.limit)
         var storedWall = BrokerFigure("stored and acknowledged, per second", unit: "thousand", scale: 1000, .none)
         var disk = BrokerFigure("the disk's own limit, per second", unit: "thousand", scale: 1000, .none)
         var syncs = BrokerFigure("groups that the disk syncs, per second", .none)
         var replayed = BrokerFigure(
-            "delivered to returning sessions, per CPU-second", unit: "thousand", scale: 1000, .atLeast, limit: 300)
+            "delivered to returning sessions, per CPU-second", short: "replayed", unit: "thousand", scale: 1000,
+            .atLeast, limit: 300)
         var replayedWall = BrokerFigure(
             "delivered to returning sessions, per second", unit: "thousand", scale: 1000, .none)
         var plan = item.plan

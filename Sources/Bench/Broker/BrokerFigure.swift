@@ -23,6 +23,8 @@ struct BrokerFigure: Equatable {
 
     /// `deliveries per CPU-second`
     var name: String
+    /// `p99`, where a case has several and there is little room.
+    var short = ""
     var unit = ""
     /// What the values are divided by when people read them.
     var scale = 1.0
@@ -35,10 +37,12 @@ struct BrokerFigure: Equatable {
     var values: [String: [Double]] = [:]
 
     init(
-        _ name: String, unit: String = "", scale: Double = 1, _ judgement: Judgement, limit: Double? = nil,
+        _ name: String, short: String = "", unit: String = "", scale: Double = 1, _ judgement: Judgement,
+        limit: Double? = nil,
         floor: Double? = nil
     ) {
         self.name = name
+        self.short = short
         self.unit = unit
         self.scale = scale
         self.judgement = judgement
@@ -67,6 +71,20 @@ struct BrokerFigure: Equatable {
     }
 
     var judged: Double? { judged(subject: subject) }
+
+    /// How much better the subject is than a peer that the limit does not name; nil where better has no meaning.
+    func compared(_ peer: String) -> Double? {
+        switch judgement {
+        case .ratio(let other), .inverseRatio(let other):
+            guard peer != other, let own = median(of: subject), let theirs = median(of: peer), own > 0, theirs > 0
+            else {
+                return nil
+            }
+            if case .ratio = judgement { return own / theirs }
+            return theirs / own
+        case .atLeast, .atMost, .none: return nil
+        }
+    }
 
     enum Verdict: String {
         case reached, floorReached = "floor reached", missed = "MISSED"

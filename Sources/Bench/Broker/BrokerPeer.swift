@@ -48,6 +48,27 @@ struct BrokerPeer: Equatable {
             origin: .tundish(executable: executable, arguments: Array(words.dropFirst()), threads: 1))
     }
 
+    /// With its version, where it can be asked.
+    var description: String {
+        switch origin {
+        case .tundish(let executable, let arguments, _):
+            let version = Self.firstLine(executable, ["--version"]) ?? ""
+            return (version.hasPrefix(name) ? version : name + " " + version)
+                + (arguments.isEmpty ? "" : " with " + arguments.joined(separator: " "))
+        case .mosquitto(let executable):
+            return Self.firstLine(executable, ["-h"])?.replacingOccurrences(of: " version", with: "") ?? name
+        case .running(let host, let port, _): return "\(name) at \(host):\(port)"
+        }
+    }
+
+    private static func firstLine(_ executable: String, _ arguments: [String]) -> String? {
+        guard let process = try? ChildProcess(executable, arguments, capturesOutput: true, silencesErrors: true) else {
+            return nil
+        }
+        let line = process.readToEnd().text.split(separator: "\n").first.map(String.init)
+        return line?.isEmpty ?? true ? nil : line
+    }
+
     /// Debian's, if it is there.
     static var mosquitto: BrokerPeer? {
         let candidates = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"]
@@ -71,7 +92,7 @@ final class RunningBroker {
         /// A broker with one loop has the first.
         var cores: [Int]
         /// Certificate and key, where the listener speaks TLS.
-        var tls: (certificate: String, key: String)?
+        var tls: BenchCertificate?
     }
 
     /// Starts it, or looks whether it is there, and waits until it listens.
@@ -99,12 +120,28 @@ final class RunningBroker {
         _ executable: String, _ arguments: [String], threads: Int, port: Int, _ place: Place
     ) throws -> ChildProcess {
         setenv("TUNDISH_LOG_LEVEL", "error", 1)
+        var mqttPort = port
+        if let tls = place.tls {
+            mqttPort = try TCP.freePort()
+            let file = place.folder.appending(path: "listener-\(port).yaml")
+            try """
+            kind: Listener
+            name: bench-tls
+            spec:
+              protocol: mqtts
+              bind: "127.0.0.1:\(port)"
+              tls: { certificate: { file: "\(tls.certificate)" }, key: { file: "\(tls.key)" } }
+
+            """.write(to: file, atomically: true, encoding: .utf8)
+            setenv("TUNDISH_RESOURCES", file.path, 1)
+        }
+        defer { unsetenv("TUNDISH_RESOURCES") }
         let data = place.folder.appending(path: "data-\(port)")
         return try ChildProcess(
             executable,
             [
-                "serve", "--mqtt", "127.0.0.1:\(port)", "--console", "127.0.0.1:\(try TCP.freePort())", "--data-dir",
-                data.path, "--threads", "\(threads)",
+                "serve", "--mqtt", "127.0.0.1:\(mqttPort)", "--console", "127.0.0.1:\(try TCP.freePort())",
+                "--data-dir", data.path, "--threads", "\(threads)",
             ] + arguments, cores: threads > 1 ? place.cores : Array(place.cores.prefix(1)))
     }
 

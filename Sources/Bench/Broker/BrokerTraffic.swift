@@ -71,9 +71,10 @@ extension BrokerBench {
     func measureLatency(_ item: BrokerCase) throws -> BrokerOutcome {
         var outcome = BrokerOutcome(item: item)
         var median = BrokerFigure(
-            "latency, half are below", unit: "µs", .inverseRatio(against: "mosquitto"), limit: item.limit)
+            "latency, half are below", short: "p50", unit: "µs", .inverseRatio(against: "mosquitto"), limit: item.limit)
         var tail = BrokerFigure(
-            "latency, 99 of 100 are below", unit: "µs", .inverseRatio(against: "mosquitto"), limit: item.limit)
+            "latency, 99 of 100 are below", short: "p99", unit: "µs", .inverseRatio(against: "mosquitto"),
+            limit: item.limit)
         var late: [Double] = []
         try withBrokers(peers, item) { brokers in
             guard let yardstick = brokers.first(where: { $0.peer.name == "mosquitto" }) ?? brokers.first else { return }

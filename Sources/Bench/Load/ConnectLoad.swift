@@ -95,14 +95,14 @@ final class ConnectLoad {
 enum IdleLoad {
     /// Connects all, says `ready` and stays until it is ended or nobody is left to end it.
     static func run(_ plan: LoadPlan) throws {
-        var sockets: [CInt] = []
-        for index in 0..<plan.connections {
+        let clients = (0..<plan.connections).map { index in
             let number = plan.firstConnection + index
-            let source = plan.host == "127.0.0.1" ? ConnectLoad.source(of: number, salt: 201) : 0
-            let socket = try LoadConnection.open(plan, clientID: "\(plan.tag)-\(number)", source: source)
-            sockets.append(socket)
-            try LoadConnection.subscribe(socket, "\(plan.tag)/\(number)", qos: 0)
+            return LoadConnection.Client(
+                id: "\(plan.tag)-\(number)", filter: "\(plan.tag)/\(number)",
+                source: plan.host == "127.0.0.1" ? ConnectLoad.source(of: number, salt: 201) : 0)
         }
+        let sockets = try LoadConnection.openAll(plan, clients)
+        defer { for socket in sockets { close(socket) } }
         print(ready)
         fflush(nil)
         let parent = getppid()

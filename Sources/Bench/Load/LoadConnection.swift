@@ -17,24 +17,44 @@ struct LoadConnection {
 
     static let answerSeconds = 10
 
-    /// Connects and is let in; the socket still blocks.
-    static func open(_ plan: LoadPlan, clientID: String, isClean: Bool = true, source: UInt32 = 0) throws(Problem)
-        -> CInt
-    {
-        let socket = try TCP.connect(
-            host: plan.host, port: plan.port, timeoutSeconds: answerSeconds, source: source)
-        do throws(Problem) {
-            try exchange(socket, MinimalMQTT.connect(clientID: clientID, isClean: isClean), expecting: 0x20)
-        } catch {
-            close(socket)
-            throw error
-        }
-        return socket
+    /// A client that is to be there.
+    struct Client {
+        var id: String
+        /// What it subscribes to, if anything.
+        var filter: String?
+        var isClean = true
+        var source: UInt32 = 0
     }
 
-    static func subscribe(_ socket: CInt, _ filter: String, qos: Int) throws(Problem) {
-        try exchange(socket, MinimalMQTT.subscribe(filter, qos: qos), expecting: 0x90)
+    /// Connects many, with their subscriptions, so many at a time that a backlog holds them; the sockets still block.
+    /// The packets leave before the answers are awaited, which a server has to accept. MQTT 3.1.1, 3.1.4
+    static func openAll(_ plan: LoadPlan, _ clients: [Client]) throws(Problem) -> [CInt] {
+        var sockets: [CInt] = []
+        do throws(Problem) {
+            while sockets.count < clients.count {
+                let first = sockets.count
+                let group = clients[first..<min(first + atOnce, clients.count)]
+                for client in group {
+                    let socket = try TCP.connect(
+                        host: plan.host, port: plan.port, timeoutSeconds: answerSeconds, source: client.source)
+                    sockets.append(socket)
+                    var packets = MinimalMQTT.connect(clientID: client.id, isClean: client.isClean)
+                    if let filter = client.filter { packets += MinimalMQTT.subscribe(filter, qos: plan.qos) }
+                    try put(socket, packets)
+                }
+                for (offset, client) in group.enumerated() {
+                    try expect(sockets[first + offset], 0x20)
+                    if client.filter != nil { try expect(sockets[first + offset], 0x90) }
+                }
+            }
+        } catch {
+            for socket in sockets { close(socket) }
+            throw error
+        }
+        return sockets
     }
+
+    private static let atOnce = 50
 
     /// Says good-bye and closes.
     static func disconnect(_ socket: CInt) {
@@ -44,12 +64,14 @@ struct LoadConnection {
 
     static func setNonBlocking(_ socket: CInt) { _ = fcntl(socket, F_SETFL, O_NONBLOCK) }
 
-    /// Sends a packet and reads its acknowledgement, whose last byte must not be a refusal. It reads no further than
-    /// that, because messages may follow.
-    private static func exchange(_ socket: CInt, _ packet: [UInt8], expecting type: UInt8) throws(Problem) {
+    private static func put(_ socket: CInt, _ packet: [UInt8]) throws(Problem) {
         guard packet.withUnsafeBytes({ write(socket, $0.baseAddress, $0.count) }) == packet.count else {
             throw Problem("bench.generator", "the broker takes no packets: \(errorText(errno))")
         }
+    }
+
+    /// Reads an acknowledgement, whose last byte must not be a refusal; no further, because messages may follow.
+    private static func expect(_ socket: CInt, _ type: UInt8) throws(Problem) {
         var answer = try take(socket, 2)
         answer += try take(socket, Int(answer[1]))
         guard answer[0] == type, let last = answer.last, type == 0x90 ? last < 0x80 : last == 0 else {

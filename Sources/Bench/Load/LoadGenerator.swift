@@ -70,12 +70,14 @@ final class LoadGenerator {
     func subscriberID(_ index: Int) -> String { "\(plan.tag)-s\(index)" }
 
     private func connectSubscribers() throws(Problem) {
-        for index in 0..<plan.shape.subscribersTotal {
-            let socket = try LoadConnection.open(plan, clientID: subscriberID(index), isClean: !plan.isPersistent)
-            connections.append(LoadConnection(socket: socket))
-            try LoadConnection.subscribe(socket, topic(index / plan.shape.subscribers), qos: plan.qos)
+        let clients = (0..<plan.shape.subscribersTotal).map { index in
+            LoadConnection.Client(
+                id: subscriberID(index), filter: topic(index / plan.shape.subscribers), isClean: !plan.isPersistent)
+        }
+        connections = try LoadConnection.openAll(plan, clients).map { LoadConnection(socket: $0) }
+        for index in connections.indices {
             if plan.mode == .store {
-                LoadConnection.disconnect(socket)
+                LoadConnection.disconnect(connections[index].socket)
                 connections[index].socket = -1
             } else {
                 try listen(index)
@@ -85,11 +87,11 @@ final class LoadGenerator {
 
     private func connectPublishers() throws(Problem) {
         let identifiers = plan.qos == 0 ? 0 : plan.mode == .rate ? Self.identifiersMax : plan.window
-        for index in 0..<plan.shape.publishersTotal {
-            let socket = try LoadConnection.open(plan, clientID: "\(plan.tag)-p\(index)")
+        let clients = (0..<plan.shape.publishersTotal).map { LoadConnection.Client(id: "\(plan.tag)-p\($0)") }
+        let payload = [UInt8](repeating: 0x2A, count: plan.payloadBytes)
+        for (index, socket) in try LoadConnection.openAll(plan, clients).enumerated() {
             connections.append(LoadConnection(socket: socket))
-            let packet = MinimalMQTT.publish(
-                topic(index / plan.shape.publishers), [UInt8](repeating: 0x2A, count: plan.payloadBytes), qos: plan.qos)
+            let packet = MinimalMQTT.publish(topic(index / plan.shape.publishers), payload, qos: plan.qos)
             publishers.append(
                 LoadPublisher(
                     connection: connections.count - 1, packet: packet,

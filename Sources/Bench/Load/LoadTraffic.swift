@@ -121,13 +121,12 @@ extension LoadGenerator {
 
     /// Ends the persistent sessions, so that nothing of them is left for the next run.
     func forgetSubscribers() throws(Problem) {
-        for index in 0..<plan.shape.subscribersTotal {
-            if connections[index].socket >= 0 {
-                close(connections[index].socket)
-                connections[index].socket = -1
-            }
-            LoadConnection.disconnect(try LoadConnection.open(plan, clientID: subscriberID(index)))
+        for index in 0..<plan.shape.subscribersTotal where connections[index].socket >= 0 {
+            close(connections[index].socket)
+            connections[index].socket = -1
         }
+        let clients = (0..<plan.shape.subscribersTotal).map { LoadConnection.Client(id: subscriberID($0)) }
+        for socket in try LoadConnection.openAll(plan, clients) { LoadConnection.disconnect(socket) }
     }
 }
 

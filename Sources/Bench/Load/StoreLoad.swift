@@ -36,8 +36,11 @@ extension LoadGenerator {
 
     private func replay() throws -> LoadPhase {
         let begin = try mark(0)
-        for index in 0..<plan.shape.subscribersTotal {
-            connections[index].socket = try LoadConnection.open(plan, clientID: subscriberID(index), isClean: false)
+        let clients = (0..<plan.shape.subscribersTotal).map {
+            LoadConnection.Client(id: subscriberID($0), isClean: false)
+        }
+        for (index, socket) in try LoadConnection.openAll(plan, clients).enumerated() {
+            connections[index].socket = socket
             try listen(index)
         }
         let expected = published * plan.shape.subscribers
