@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 SECONDS ?= 60
 KILLS ?= 200
 RELEASE = .build/release/tundish
-FUZZERS = MQTTCodec ModbusCodec SQLParser ResourceParser JournalRecovery
+FUZZERS = MQTTCodec MQTTSession ModbusCodec SQLParser ResourceParser JournalRecovery
 
 .PHONY: demo test unit integration release bench ledger fuzz lint install clean
 
@@ -51,7 +51,8 @@ fuzz:
 	    TUNDISH_FUZZ=1 swift build -c release --product Fuzz$$name --scratch-path .build-fuzz || exit 1; \
 	    mkdir -p .build-fuzz/corpus/$$name; \
 	    ASAN_OPTIONS=detect_leaks=0 .build-fuzz/release/Fuzz$$name -max_total_time=$(SECONDS) -max_len=65536 -timeout=10 \
-	        -artifact_prefix=.build-fuzz/ .build-fuzz/corpus/$$name || exit 1; \
+	        -artifact_prefix=.build-fuzz/ .build-fuzz/corpus/$$name \
+	        $$(test -d Fuzz/$$name/seeds && echo Fuzz/$$name/seeds) || exit 1; \
 	done
 
 lint:

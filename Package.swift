@@ -7,7 +7,7 @@ import PackageDescription
 let drivers = ["Modbus"]
 
 // `TUNDISH_FUZZ=1` adds the libFuzzer targets below Fuzz/, one executable each.
-let fuzzTargets = ["MQTTCodec", "ModbusCodec", "SQLParser", "ResourceParser", "JournalRecovery"]
+let fuzzTargets = ["MQTTCodec", "MQTTSession", "ModbusCodec", "SQLParser", "ResourceParser", "JournalRecovery"]
 let withFuzzers = ProcessInfo.processInfo.environment["TUNDISH_FUZZ"] == "1"
 
 let strict: [SwiftSetting] =
@@ -70,7 +70,7 @@ for name in drivers {
 }
 targets += library(
     "Gateway", ["DriverKit", "Bus", "Formats", "Model", nioCore, nioPosix, logging], tests: [nioEmbedded])
-targets += library("BrokerCore", ["Bus", "Model", "Wire", nioCore], tests: [nioEmbedded])
+targets += library("BrokerCore", ["Bus", "Model", "Wire", nioCore], tests: [nioEmbedded, "SessionProbe"])
 targets += [.target(name: "CEpoll", path: "Sources/CEpoll")]
 targets += library(
     "Broker",
@@ -117,6 +117,10 @@ targets += [
     .target(
         name: "SQLiteDisk", dependencies: ["Journal", "Model", grdbSQLite], path: "Tests/Support/SQLiteDisk",
         swiftSettings: strict),
+    // What must hold whatever clients do; run by the broker's tests and by a fuzzer.
+    .target(
+        name: "SessionProbe", dependencies: ["BrokerCore", "Bus", "Model", nioCore, nioEmbedded],
+        path: "Tests/Conformance/Sessions", swiftSettings: strict),
     .executableTarget(
         name: "tundish",
         dependencies: [
@@ -131,7 +135,7 @@ if withFuzzers {
         .executableTarget(
             name: "Fuzz\(name)",
             dependencies: [
-                "BrokerCore", "Streams", "Resources", "Journal", "Model", "Wire", "CFuzzMain", nioCore,
+                "BrokerCore", "SessionProbe", "Streams", "Resources", "Journal", "Model", "Wire", "CFuzzMain", nioCore,
             ] + drivers.map { .target(name: "\($0)Wire") },
             path: "Fuzz/\(name)", swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])])

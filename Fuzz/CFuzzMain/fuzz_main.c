@@ -9,5 +9,6 @@ int LLVMFuzzerRunDriver(int *argc, char ***argv, int (*callback)(const uint8_t *
 ENTRY(FuzzJournalRecovery_main)
 ENTRY(FuzzModbusCodec_main)
 ENTRY(FuzzMQTTCodec_main)
+ENTRY(FuzzMQTTSession_main)
 ENTRY(FuzzResourceParser_main)
 ENTRY(FuzzSQLParser_main)

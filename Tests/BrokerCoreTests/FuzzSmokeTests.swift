@@ -1,5 +1,7 @@
 import Bus
+import Foundation
 import Model
+import SessionProbe
 import Testing
 
 @testable import BrokerCore
@@ -37,6 +39,41 @@ struct FuzzSmokeTests {
                 let input = [selector] + mutator.mutate(samples[round % samples.count])
                 input.withUnsafeBytes { MQTTCodecProbe.run($0) }
             }
+        }
+    }
+
+    /// The seeds of the fuzzer, in the order of their names.
+    private static func seeds() throws -> [[UInt8]] {
+        let folder = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Fuzz/MQTTSession/seeds")
+        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        return try files.sorted { $0.path < $1.path }.map { Array(try Data(contentsOf: $0)) }
+    }
+
+    @Test("whole sessions keep their promises: every seed, and 1,500 seeded variations of them")
+    func sessions() throws {
+        let seeds = try Self.seeds()
+        #expect(seeds.count > 5)
+        for seed in seeds { MQTTSessionProbe.run(seed) }
+        var mutator = Mutator(random: SplitMix64(seed: 11))
+        for round in 0..<1500 {
+            var script = mutator.mutate(seeds[round % seeds.count])
+            if round % 3 == 0 { script += mutator.mutate(seeds[(round * 7 + 1) % seeds.count]) }
+            MQTTSessionProbe.run(script)
+        }
+    }
+
+    @Test("whole sessions keep their promises for seeded noise")
+    func noise() {
+        var random = SplitMix64(seed: 12)
+        let letters = Array("ccspprraaauvdlltwqxg".utf8)
+        for _ in 0..<400 {
+            var script: [UInt8] = []
+            for _ in 0..<120 {
+                script.append(letters[Int(random.next() % UInt64(letters.count))])
+                for _ in 0..<4 { script.append(UInt8(0x30 + random.next() % 48)) }
+            }
+            MQTTSessionProbe.run(script)
         }
     }
 

@@ -98,7 +98,7 @@ extension Session {
 }
 
 extension Shard {
-    var gauges: ShardGauges {
+    package var gauges: ShardGauges {
         var gauges = ShardGauges()
         gauges.sessions = sessions.count
         for session in sessions.values {

@@ -187,8 +187,10 @@ extension Shard {
         guard sessions[session.clientID] === session else { return }
         sessions[session.clientID] = nil
         if session.isPersistent { sessionEndPosition = log.append(.sessionEnded(clientID: session.clientID)) }
-        giveBackShared(session)
+        // Its groups must have forgotten it before they choose somebody else.
+        let shared = takeShared(session)
         dismantle(session)
+        giveBack(shared, of: session)
         if tellsOwner { post(owner(hash(session.clientID)), .released(clientID: session.clientID)) }
     }
 

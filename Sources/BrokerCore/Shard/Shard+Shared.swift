@@ -24,9 +24,14 @@ extension Shard {
     }
 
     /// Gives what a leaving member has not acknowledged back to its groups. [MQTT-4.8.2-4]
-    func giveBackShared(_ session: Session) {
-        guard session.subscriptions.values.contains(where: { $0.groupKey != nil }) else { return }
-        for queued in session.takeShared() {
+    func giveBackShared(_ session: Session) { giveBack(takeShared(session), of: session) }
+
+    func takeShared(_ session: Session) -> [QueuedMessage] {
+        session.subscriptions.values.contains { $0.groupKey != nil } ? session.takeShared() : []
+    }
+
+    func giveBack(_ shared: [QueuedMessage], of session: Session) {
+        for queued in shared {
             guard let key = queued.group else { continue }
             post(key.owner, .giveBack(SharedDelivery(group: key, clientID: session.clientID, queued: queued)))
         }

@@ -272,13 +272,14 @@ struct ConnectTests {
     }
 
     @Test(
-        "an authenticator's refusal is answered and closes; what came after it is not looked at [MQTT-3.1.4-2] [MQTT-3.1.4-6] [MQTT-3.2.2-6] [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-4.13.2-1] [MQTT-3.1.4-5 of 3.1.1] [MQTT-3.2.2-4 of 3.1.1] [MQTT-3.2.2-5 of 3.1.1]",
+        "an authenticator's refusal is answered and closes; what came after it is not looked at [MQTT-3.1.3-8] [MQTT-3.1.4-2] [MQTT-3.1.4-6] [MQTT-3.2.2-6] [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-4.13.2-1] [MQTT-3.1.4-5 of 3.1.1] [MQTT-3.2.2-4 of 3.1.1] [MQTT-3.2.2-5 of 3.1.1]",
         arguments: allVersions)
     func refused(version: ProtocolVersion) {
         let desk = Desk()
         let watcher = desk.subscriber("#")
         for (reason, code) in [
             (ReasonCode.badUserNameOrPassword, UInt8(4)), (.notAuthorized, 5), (.serverUnavailable, 3), (.banned, 5),
+            (.clientIdentifierNotValid, 2),
         ] {
             let client = desk.client(authenticator: Refusal(reason: reason))
             client.version = version

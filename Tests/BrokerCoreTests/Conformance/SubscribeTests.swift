@@ -367,6 +367,21 @@ struct TopicConformanceTests {
         #expect(deliveries == 1 && members.allSatisfy { $0.messages().isEmpty })
     }
 
+    @Test(
+        "the last member of a group goes for good with an unacknowledged message: it is dropped and counted",
+        arguments: [1, 2])
+    func lastMember(shards: Int) {
+        let desk = Desk(shards: shards)
+        let member = desk.ready("m", shard: shards - 1)
+        member.subscribe("$share/g/t", SubscriptionOptions(qos: .atLeastOnce))
+        let publisher = desk.ready("p")
+        for _ in 0..<3 { publisher.publish("t", "x", qos: .atLeastOnce) }
+        #expect(member.messages().count == 3)
+        member.vanish()
+        #expect(desk.exchange.shards.map(\.counters.dropped).reduce(0, +) == 3)
+        #expect(desk.exchange.shards.map(\.gauges.sharedSubscriptions).reduce(0, +) == 0)
+    }
+
     @Test("each group gets a message once, and an ordinary subscription of the same client too")
     func groups() {
         let desk = Desk(shards: 2)

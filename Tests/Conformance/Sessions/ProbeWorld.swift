@@ -1,0 +1,104 @@
+import BrokerCore
+import Model
+import NIOCore
+import NIOEmbedded
+
+/// A broker on loops that move only when told, and what its clients know of each other.
+final class ProbeWorld {
+    struct Session {
+        /// Everything that was ever subscribed in it.
+        var filters: Set<String> = []
+        /// QoS 2 messages that were finished, by serial number.
+        var completed: [Int: Int] = [:]
+        var isTainted = false
+    }
+
+    let loops: [EmbeddedEventLoop]
+    let time = ManualTime()
+    let exchange: Exchange
+    private var sessions: [String: Session] = [:]
+    /// By serial number.
+    private var topics: [Int: String] = [:]
+    /// Delivered as often as somebody subscribes.
+    private var retained: Set<Int> = []
+    private var connects = 0
+    private var serial = 0
+
+    init(shards: Int) {
+        loops = (0..<shards).map { _ in EmbeddedEventLoop() }
+        var limits = ExchangeLimits()
+        limits.sessionQueueMax = 12
+        limits.inflightMax = 8
+        limits.unsentBytesMax = 2000
+        limits.claimsPerClientMax = 3
+        exchange = Exchange(loops: loops, limits: limits, time: time, random: SeededRandom(seed: 1))
+    }
+
+    func fail(_ what: String) { preconditionFailure(what) }
+
+    func settle() { for _ in 0..<12 { for loop in loops { loop.run() } } }
+
+    func advance(seconds: Int64) {
+        time.advance(nanoseconds: seconds * 1_000_000_000)
+        for shard in exchange.shards { shard.tick() }
+    }
+
+    func makeSerial(_ topic: String, retain: Bool) -> Int {
+        serial += 1
+        topics[serial] = topic
+        if retain { retained.insert(serial) }
+        return serial
+    }
+
+    func taint(_ clientID: String) { sessions[clientID, default: Session()].isTainted = true }
+
+    func connected(_ clientID: String, isPresent: Bool) {
+        connects += 1
+        // What it subscribed ahead of the answer stays.
+        if !isPresent { sessions[clientID, default: Session()].completed = [:] }
+    }
+
+    func subscribed(_ clientID: String, _ filter: String) {
+        sessions[clientID, default: Session()].filters.insert(filter)
+    }
+
+    private func matching(_ topic: String, _ clientID: String) -> Int {
+        guard let session = sessions[clientID], let name = try? Topic(topic) else { return 0 }
+        return session.filters.count { filter in
+            guard let parsed = try? TopicFilter(filter) else { return false }
+            return parsed.matches(name)
+        }
+    }
+
+    func check(_ topic: String, matches clientID: String) {
+        if matching(topic, clientID) == 0, sessions[clientID]?.isTainted != true {
+            fail("\(topic) to \(clientID), which subscribes nothing like it")
+        }
+    }
+
+    /// A session finishes a QoS 2 message once for each of its subscriptions, at most.
+    func completed(_ clientID: String, _ serial: Int) {
+        guard let topic = topics[serial], !retained.contains(serial) else { return }
+        let count = sessions[clientID, default: Session()].completed[serial, default: 0] + 1
+        sessions[clientID, default: Session()].completed[serial] = count
+        if count > matching(topic, clientID), sessions[clientID]?.isTainted != true {
+            fail("QoS 2 message \(serial) came \(count) times to \(clientID)")
+        }
+    }
+
+    /// When every session was ended: nothing is left of any.
+    func checkEmpty() {
+        var counted: UInt64 = 0
+        for shard in exchange.shards {
+            let gauges = shard.gauges
+            if gauges.connections + gauges.sessions + gauges.subscriptions + gauges.sharedSubscriptions + gauges.queued
+                != 0
+            {
+                fail("left over: \(gauges)")
+            }
+            counted += shard.counters.connected
+        }
+        // A connection may fail before its CONNACK has left.
+        if counted < UInt64(connects) { fail("\(counted) connections counted, \(connects) answered") }
+    }
+}
