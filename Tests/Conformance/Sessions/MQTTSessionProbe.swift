@@ -49,6 +49,7 @@ package enum MQTTSessionProbe {
             world.settle()
         }
         world.checkEmpty()
+        world.exchange.dissolve()
     }
 
     private static func step(
