@@ -1,5 +1,6 @@
 package import BrokerCore
 package import Bus
+package import Journal
 package import Logging
 package import Model
 package import NIOCore
@@ -10,25 +11,47 @@ package actor Broker {
     private let group: any EventLoopGroup
     private let authenticator: (any Authenticator)?
     private let logger: Logger
+    private let files: any FileSystem
+    private let secrets: SecretSource?
+    private let certificatePoll: Duration
     private var listeners: [String: Listener] = [:]
     private var isStopped = false
+    private var certificateWatch: Task<Void, Never>?
+    private var onProblems: (@Sendable (_ listener: String, [Problem]) -> Void)?
 
     /// One listener as it runs.
     package struct ListenerStatus: Sendable, Hashable {
         package var name: String
-        /// `host:port` as bound.
+        package var transport: ListenerProtocol
+        /// `host:port` as bound, or the path.
         package var address: String
         package var port: Int
         package var connections: Int
+        /// Of these, those that have not sent their CONNECT.
+        package var halfOpen: Int
         package var accepted: UInt64
+        /// Turned away at the door.
         package var refused: UInt64
+        /// Every connection that ended or was refused, by cause.
+        package var closed: [CloseCause: UInt64]
+        /// When the first of its certificates expires.
+        package var certificateExpires: Timestamp?
+        /// What should be looked at, though it works.
+        package var problems: [Problem]
     }
 
     /// `group` has the loops that `exchange` has its shards on; the caller shuts it down after `stop`. `authenticator`
-    /// decides about clients that name a user; nil: there are no users.
-    package init(exchange: Exchange, group: any EventLoopGroup, authenticator: (any Authenticator)?, log: Logger) {
+    /// decides about clients that name a user; nil: there are no users. `secrets` finds certificates and keys that are
+    /// not files; `certificatePoll` is how often all of them are looked at for changes.
+    package init(
+        exchange: Exchange, group: any EventLoopGroup, authenticator: (any Authenticator)?, log: Logger,
+        files: any FileSystem = SystemFiles(), secrets: SecretSource? = nil, certificatePoll: Duration = .seconds(5)
+    ) {
         self.group = group
         self.authenticator = authenticator
+        self.files = files
+        self.secrets = secrets
+        self.certificatePoll = certificatePoll
         logger = log
         self.exchange = exchange
         exchange.start()
@@ -37,59 +60,117 @@ package actor Broker {
     /// The bus for everything inside the process.
     package nonisolated var bus: any Bus { exchange }
 
-    /// Adds a listener or changes the one of that name. A new address is bound before the old one is given up; clients
-    /// of the old address are then disconnected. Other changes are for connections made afterwards.
-    package func applyListener(_ name: String, _ configuration: ListenerConfiguration) async throws(Problem) {
-        if isStopped { throw Problem("broker.stopped", "the broker is stopping") }
-        if let known = listeners[name] {
-            let old = known.configuration
-            if old.host == configuration.host, old.port == configuration.port {
-                known.change(configuration)
-                return
-            }
-        }
-        let listener = Listener(
-            name: name, configuration, exchange: exchange, group: group, authenticator: authenticator)
-        try await listener.bind()
-        let old = listeners.updateValue(listener, forKey: name)
-        if let old {
-            await old.unbind()
-            await exchange.disconnectAll(listener: name)
-        }
-        logger.debug("listening", metadata: ["listener": "\(name)", "port": "\(listener.boundPort ?? 0)"])
+    /// Is told whenever what is wrong with a listener's certificates changes while it runs.
+    package func setOnProblems(_ body: @escaping @Sendable (_ listener: String, [Problem]) -> Void) {
+        onProblems = body
     }
 
-    /// Stops a listener and disconnects its clients. Idempotent.
+    /// Adds a listener or changes the one of that name. Limits, certificates and access change in place and nobody
+    /// notices. A new address is bound before the old one is given up; clients of the old one are then told to go.
+    /// Returns what should be looked at, though it works.
+    @discardableResult
+    package func applyListener(
+        _ name: String, _ configuration: ListenerConfiguration
+    ) async throws(Problem) -> [Problem] {
+        if isStopped { throw Problem("broker.stopped", "the broker is stopping") }
+        let old = listeners[name]
+        if let old, old.state.configuration.sharesSocket(with: configuration) {
+            if let settings = configuration.tls, settings != old.state.configuration.tls {
+                try await old.keeper?.change(settings)
+            }
+            old.state.change(configuration)
+            return old.keeper?.problems ?? []
+        }
+        var keeper: TLSKeeper?
+        if let settings = configuration.tls {
+            keeper = try await TLSKeeper(
+                listener: name, settings, time: exchange.time, files: files, secrets: secrets)
+        }
+        let listener = Listener(
+            name: name, configuration, exchange: exchange, group: group, authenticator: authenticator, keeper: keeper)
+        // The same address for another protocol: it must be free before it can be bound.
+        let isSameAddress = old.map { $0.state.configuration.address == configuration.address } ?? false
+        if isSameAddress, configuration.port != 0 || configuration.transport == .unix { await old?.unbind() }
+        do throws(Problem) { try await listener.bind() } catch {
+            if isSameAddress { try? await old?.bind() }
+            throw error
+        }
+        listeners[name] = listener
+        if let old {
+            await old.unbind()
+            await old.dismissAll()
+        }
+        if keeper != nil { watchCertificates() }
+        logger.debug("listening", metadata: ["listener": "\(name)", "address": "\(configuration.address)"])
+        return keeper?.problems ?? []
+    }
+
+    /// Stops a listener and tells its clients to go. Idempotent.
     package func removeListener(_ name: String) async {
         guard let listener = listeners.removeValue(forKey: name) else { return }
         await listener.unbind()
-        await exchange.disconnectAll(listener: name)
+        await listener.dismissAll()
     }
 
     package func listenerStatus() -> [ListenerStatus] {
         listeners.values.map { listener in
-            let configuration = listener.configuration
-            let port = listener.boundPort ?? configuration.port
-            let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+            let state = listener.state
+            var configuration = state.configuration
+            configuration.port = listener.boundPort ?? configuration.port
             return ListenerStatus(
-                name: listener.name, address: "\(host):\(port)", port: port, connections: listener.connectionCount,
-                accepted: listener.accepted.count, refused: listener.refused.count)
+                name: listener.name, transport: configuration.transport, address: configuration.address,
+                port: configuration.port, connections: state.connectionCount, halfOpen: state.halfOpenCount,
+                accepted: state.accepted.count, refused: state.closed.refusals, closed: state.closed.counts,
+                certificateExpires: listener.keeper.map { Timestamp(nanoseconds: $0.expires &* 1_000_000_000) },
+                problems: listener.keeper?.problems ?? [])
         }.sorted { $0.name < $1.name }
     }
 
     /// The port that a listener is bound to.
     package func port(of name: String) -> Int? { listeners[name]?.boundPort }
 
-    /// Stops listening, tells every client, and waits until their connections are closed, a few seconds at most.
+    /// Stops listening, tells every client, and waits until what they have not read is sent, as long as their
+    /// listeners allow.
     package func stop() async {
         isStopped = true
-        let all = listeners
+        certificateWatch?.cancel()
+        certificateWatch = nil
+        let all = listeners.values
         listeners = [:]
-        for listener in all.values { await listener.unbind() }
+        for listener in all { await listener.unbind() }
+        for listener in all { await listener.dismissAll() }
         await exchange.stop()
-        for _ in 0..<50 {
-            if all.values.allSatisfy({ $0.connectionCount == 0 }) { return }
-            try? await Task.sleep(for: .milliseconds(20))
+        let seconds = all.map { $0.state.configuration.bounds.drainSeconds }.max() ?? 0
+        for _ in 0..<(seconds + 1) * 50 {
+            if all.allSatisfy({ $0.state.connectionCount == 0 }) { return }
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+        }
+    }
+
+    // MARK: Certificates
+
+    private func watchCertificates() {
+        guard certificateWatch == nil else { return }
+        certificateWatch = Task { [weak self, certificatePoll] in
+            while !Task.isCancelled {
+                do { try await Task.sleep(for: certificatePoll) } catch { return }
+                guard let self else { return }
+                await self.refreshCertificates()
+            }
+        }
+    }
+
+    /// Takes over certificates, keys and revocation lists that have changed.
+    package func refreshCertificates() async {
+        for (name, listener) in listeners {
+            guard let keeper = listener.keeper, await keeper.refresh() else { continue }
+            let problems = keeper.problems
+            if let first = problems.first {
+                logger.warning("\(first.message)", metadata: ["listener": "\(name)"])
+            } else {
+                logger.info("certificates taken over", metadata: ["listener": "\(name)"])
+            }
+            onProblems?(name, problems)
         }
     }
 }
@@ -99,18 +180,26 @@ extension Broker: MetricSource {
         var samples = await exchange.collect()
         for status in listenerStatus() {
             let labels = ["listener": status.name]
-            samples.append(
-                MetricSample(
-                    "tundish_listener_connections", .gauge, "Connections of the listener.", labels: labels,
-                    Double(status.connections)))
-            samples.append(
-                MetricSample(
-                    "tundish_listener_accepted_total", .counter, "Connections accepted.", labels: labels,
-                    Double(status.accepted)))
-            samples.append(
-                MetricSample(
-                    "tundish_listener_refused_total", .counter, "Connections over the listener's limit.",
-                    labels: labels, Double(status.refused)))
+            func gauge(_ name: String, _ help: String, _ value: Double) {
+                samples.append(MetricSample("tundish_listener_" + name, .gauge, help, labels: labels, value))
+            }
+            func counter(_ name: String, _ help: String, _ value: UInt64, _ more: [String: String] = [:]) {
+                samples.append(
+                    MetricSample(
+                        "tundish_listener_" + name, .counter, help, labels: labels.merging(more) { $1 }, Double(value)))
+            }
+            gauge("connections", "Connections of the listener.", Double(status.connections))
+            gauge("half_open", "Connections that have not sent their CONNECT.", Double(status.halfOpen))
+            counter("accepted_total", "Connections accepted.", status.accepted)
+            counter("refused_total", "Connections turned away at the door.", status.refused)
+            for (cause, count) in status.closed.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                counter("closed_total", "Connections ended or refused, by cause.", count, ["cause": cause.rawValue])
+            }
+            if let expires = status.certificateExpires {
+                gauge(
+                    "certificate_expiry_seconds", "When the listener's certificate expires, seconds since 1970.",
+                    Double(expires.nanoseconds / 1_000_000_000))
+            }
         }
         return samples
     }
