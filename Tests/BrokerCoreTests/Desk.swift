@@ -12,9 +12,13 @@ final class Desk {
     let time = ManualTime()
     let exchange: Exchange
 
-    init(shards: Int = 1, limits: ExchangeLimits = ExchangeLimits()) {
+    init(
+        shards: Int = 1, limits: ExchangeLimits = ExchangeLimits(),
+        makeLog: (Int) -> any DurabilityLog = { _ in ImmediateLog() }
+    ) {
         loops = (0..<shards).map { _ in EmbeddedEventLoop() }
-        exchange = Exchange(loops: loops, limits: limits, time: time, random: SeededRandom(seed: 1))
+        exchange = Exchange(
+            loops: loops, limits: limits, time: time, random: SeededRandom(seed: 1), makeLog: makeLog)
     }
 
     /// Lets every shard run until all is quiet.

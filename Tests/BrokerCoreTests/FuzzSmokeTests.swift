@@ -66,7 +66,7 @@ struct FuzzSmokeTests {
     @Test("whole sessions keep their promises for seeded noise")
     func noise() {
         var random = SplitMix64(seed: 12)
-        let letters = Array("ccspprraaauvdlltwqxg".utf8)
+        let letters = Array("ccspprraaauvdlltwqxgh".utf8)
         for _ in 0..<400 {
             var script: [UInt8] = []
             for _ in 0..<120 {

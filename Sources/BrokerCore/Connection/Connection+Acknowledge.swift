@@ -25,6 +25,8 @@ extension Connection {
 
     /// Sends what has become durable.
     func logAdvanced() {
+        // Nothing follows a DISCONNECT. [MQTT-3.14.4-1]
+        guard state == .connected else { return }
         while let first = pendingAcknowledgements.first, first.position <= shard.log.durable {
             _ = pendingAcknowledgements.popFirst()
             if first.type == .puback { pendingPubacks -= 1 }

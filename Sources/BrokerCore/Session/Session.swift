@@ -66,6 +66,8 @@ final class Session {
     var window = 1024
     /// Monotonic nanoseconds at which its last connection ended.
     var disconnectedAt: Int64 = 0
+    /// A connection has claimed it and waits for the log: it neither expires nor publishes its will meanwhile.
+    var isClaimed = false
     /// Another shard is taking it over: nothing is sent, everything waits.
     var isLeaving = false
 

@@ -66,7 +66,9 @@ extension Shard {
         if let expiry = connections[claim.connectionID]?.pendingConnect?.expirySeconds, expiry > 0 {
             position = log.append(.sessionStarted(clientID: claim.clientID, expirySeconds: expiry))
         }
+        session.isClaimed = true
         whenDurable(position) { [self] in
+            session.isClaimed = false
             if let connection = connections[claim.connectionID], connection.state == .connecting {
                 connection.establish(session, isPresent: isPresent)
             } else {

@@ -41,7 +41,9 @@ extension Shard {
         guard let session = sessions[delivery.clientID],
             let subscription = session.subscriptions[delivery.group.text]
         else {
-            // It has left meanwhile, and its farewell is on its way to the owner.
+            // It has left meanwhile, and its farewell is on its way to the owner; another does no harm, and makes sure
+            // that the message does not come back.
+            post(delivery.group.owner, .leave(delivery.group, clientID: delivery.clientID))
             post(delivery.group.owner, .giveBack(delivery))
             return
         }

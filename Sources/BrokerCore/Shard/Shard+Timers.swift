@@ -8,7 +8,7 @@ extension Shard {
             case .credentials(let id): connections[id]?.credentialsDue(now)
             case .will(let clientID, let serial):
                 guard let session = sessions[clientID], session.serial == serial, session.connection == nil,
-                    !session.isLeaving, let will = session.will
+                    !session.isLeaving, !session.isClaimed, let will = session.will
                 else { continue }
                 let due = session.disconnectedAt &+ Int64(min(will.delaySeconds, session.expirySeconds)) * 1_000_000_000
                 if due > now {
@@ -19,7 +19,7 @@ extension Shard {
                 }
             case .expiry(let clientID, let serial):
                 guard let session = sessions[clientID], session.serial == serial, session.connection == nil,
-                    !session.isLeaving, session.expirySeconds != .max
+                    !session.isLeaving, !session.isClaimed, session.expirySeconds != .max
                 else { continue }
                 let due = session.disconnectedAt &+ Int64(session.expirySeconds) * 1_000_000_000
                 if due > now {

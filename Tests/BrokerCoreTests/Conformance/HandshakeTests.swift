@@ -201,7 +201,7 @@ struct HandshakeTests {
     }
 
     @Test(
-        "acknowledgements keep the order of what they answer, also while the log is behind [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT-4.6.0-4] [MQTT-4.6.0-2 of 3.1.1] [MQTT-4.6.0-3 of 3.1.1] [MQTT-4.6.0-4 of 3.1.1]",
+        "acknowledgements keep the order of what they answer [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT-4.6.0-4] [MQTT-4.6.0-2 of 3.1.1] [MQTT-4.6.0-3 of 3.1.1] [MQTT-4.6.0-4 of 3.1.1]",
         arguments: bothVersions)
     func answersInOrder(version: ProtocolVersion) {
         let desk = Desk()
@@ -308,5 +308,76 @@ struct HandshakeTests {
         #expect(!client.isClosed)
         client.publish("t", "x", qos: .atLeastOnce, id: 5)
         #expect(client.wasClosed(with: .receiveMaximumExceeded))
+    }
+
+    /// Stores nothing until told.
+    private final class HeldLog: DurabilityLog {
+        private var position: UInt64 = 0
+        private(set) var durable: UInt64 = 0
+        var onDurable: (() -> Void)?
+
+        func append(_ record: DurableRecord) -> UInt64 {
+            position += 1
+            return position
+        }
+
+        func store() {
+            durable = position
+            onDurable?()
+        }
+    }
+
+    @Test("while the log is behind nothing is acknowledged; then everything is, in order [MQTT-4.6.0-2] [MQTT-4.6.0-3]")
+    func answersAfterTheLog() {
+        let log = HeldLog()
+        let desk = Desk(makeLog: { _ in log })
+        let client = desk.connected("c", clean: false, expiry: 100, limits: ConnectionLimits(receiveMaximum: 4))
+        #expect(client.packets.isEmpty)
+        log.store()
+        desk.settle()
+        client.subscribe("t", SubscriptionOptions(qos: .atLeastOnce))
+        _ = client.take()
+        // As many as Receive Maximum allows; other answers that wait do not count.
+        client.publish("t", "1", qos: .atLeastOnce, id: 9)
+        client.publish("t", "2", qos: .exactlyOnce, id: 3)
+        client.publish("t", "3", qos: .atLeastOnce, id: 7)
+        client.publish("t", "4", qos: .exactlyOnce, id: 1)
+        #expect(!client.isClosed)
+        func acknowledgements() -> [Packet] {
+            client.take().filter { packet in
+                switch packet {
+                case .puback, .pubrec, .suback: true
+                default: false
+                }
+            }
+        }
+        #expect(acknowledgements() == [])
+        log.store()
+        desk.settle()
+        let answers = acknowledgements()
+        #expect(answers.first == .suback(SubscribeAcknowledgePacket(packetID: 1, reasons: [.grantedQoS1])))
+        #expect(
+            answers.dropFirst() == [
+                .puback(AcknowledgePacket(packetID: 9)), .pubrec(AcknowledgePacket(packetID: 3)),
+                .puback(AcknowledgePacket(packetID: 7)), .pubrec(AcknowledgePacket(packetID: 1)),
+            ])
+    }
+
+    @Test("a session whose client is back, and waits for the log, does not expire meanwhile [MQTT-4.1.0-1]")
+    func claimedSession() {
+        let log = HeldLog()
+        let desk = Desk(makeLog: { _ in log })
+        let first = desk.connected("c", clean: false, expiry: 10)
+        log.store()
+        desk.settle()
+        #expect(first.connack?.reason == .success)
+        first.vanish()
+        desk.advance(seconds: 9)
+        let second = desk.connected("c", clean: false, expiry: 10)
+        desk.advance(seconds: 5)
+        log.store()
+        desk.settle()
+        #expect(second.connack?.sessionPresent == true)
+        #expect(desk.exchange.shards[0].sessions["c"]?.connection != nil)
     }
 }

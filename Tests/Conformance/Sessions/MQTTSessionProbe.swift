@@ -18,6 +18,7 @@ import Model
 ///     d SLOT HOW             DISCONNECT         v SLOT          the network fails
 ///     w SLOT HOW             the network takes no more, or takes more
 ///     q SLOT                 PINGREQ            t TIME          time passes
+///     h HOW                  the log holds what it gets, or has stored it
 ///     l                      lets everything run
 package enum MQTTSessionProbe {
     private static let filters = [
@@ -35,6 +36,7 @@ package enum MQTTSessionProbe {
         while let operation = script.nextOperation() {
             step(operation, &script, world, &slots, &all)
         }
+        world.hold(false)
         world.settle()
         for client in all { client.checkSettled() }
         for client in all where !client.isClosed { client.vanish() }
@@ -59,8 +61,11 @@ package enum MQTTSessionProbe {
         switch operation {
         case UInt8(ascii: "l"):
             world.settle()
-            for client in all { client.checkSettled() }
+            if !world.isHeld { for client in all { client.checkSettled() } }
             all.removeAll { $0.isClosed }
+            return
+        case UInt8(ascii: "h"):
+            world.hold(script.next(2) == 1)
             return
         case UInt8(ascii: "t"):
             world.advance(seconds: seconds[script.next(8)])

@@ -3,6 +3,26 @@ import Model
 import NIOCore
 import NIOEmbedded
 
+/// A log whose disk is as slow as the input says.
+private final class ProbeLog: DurabilityLog {
+    private var position: UInt64 = 0
+    private(set) var durable: UInt64 = 0
+    var onDurable: (() -> Void)?
+    var isHeld = false {
+        didSet {
+            guard !isHeld, durable < position else { return }
+            durable = position
+            onDurable?()
+        }
+    }
+
+    func append(_ record: DurableRecord) -> UInt64 {
+        position += 1
+        if !isHeld { durable = position }
+        return position
+    }
+}
+
 /// A broker on loops that move only when told, and what its clients know of each other.
 final class ProbeWorld {
     struct Session {
@@ -16,6 +36,7 @@ final class ProbeWorld {
     let loops: [EmbeddedEventLoop]
     let time = ManualTime()
     let exchange: Exchange
+    private let logs: [ProbeLog]
     private var sessions: [String: Session] = [:]
     /// By serial number.
     private var topics: [Int: String] = [:]
@@ -31,10 +52,18 @@ final class ProbeWorld {
         limits.inflightMax = 8
         limits.unsentBytesMax = 2000
         limits.claimsPerClientMax = 3
-        exchange = Exchange(loops: loops, limits: limits, time: time, random: SeededRandom(seed: 1))
+        let logs = (0..<shards).map { _ in ProbeLog() }
+        self.logs = logs
+        exchange = Exchange(
+            loops: loops, limits: limits, time: time, random: SeededRandom(seed: 1), makeLog: { logs[$0] })
     }
 
     func fail(_ what: String) { preconditionFailure(what) }
+
+    var isHeld: Bool { logs.contains { $0.isHeld } }
+
+    /// The disk stops, or has caught up.
+    func hold(_ isHeld: Bool) { for log in logs { log.isHeld = isHeld } }
 
     func settle() { for _ in 0..<12 { for loop in loops { loop.run() } } }
 
