@@ -13,7 +13,7 @@ private let matrix: [String: Set<String>] = [
     "DriverKit": ["Model", "Bus"],
     "Gateway": ["DriverKit", "Bus", "Formats", "Model"],
     "BrokerCore": ["Bus", "Model", "Wire"],
-    "Broker": ["BrokerCore", "Bus", "Journal", "Formats", "Model"],
+    "Broker": ["BrokerCore", "Bus", "Journal", "Formats", "Model", "CEpoll"],
     "Streams": ["Bus", "Formats", "Model"],
     "SinkKit": ["Bus", "Journal", "Formats", "Model"],
     "Historian": ["Bus", "Journal", "Model", "Wire"],
@@ -80,7 +80,7 @@ private func sourceFiles() throws -> [SourceFile] {
 
 /// The module names of our own targets and the folder each lives in.
 private func ownModules(_ files: [SourceFile]) -> [String: String] {
-    var modules: [String: String] = ["CConsoleAssets": "CConsoleAssets"]
+    var modules: [String: String] = ["CConsoleAssets": "CConsoleAssets", "CEpoll": "CEpoll"]
     for target in Set(files.map(\.target)) {
         let parts = target.split(separator: "/")
         modules[parts.count == 3 ? "\(parts[1])\(parts[2])" : target] = target
