@@ -9,27 +9,31 @@ import Testing
 
 @testable import Broker
 
-/// A broker on loopback sockets for one test.
+/// A broker on loopback sockets for one test, over each transport that there is. The group is for clients.
 func withBroker(
     _ configuration: ListenerConfiguration = ListenerConfiguration(port: 0, allowAnonymous: true), loops: Int = 2,
     authenticator: (any Authenticator)? = nil,
     _ body: (Broker, _ port: Int, any EventLoopGroup) async throws -> Void
 ) async throws {
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
-    let exchange = Exchange(loops: Array(group.makeIterator()))
-    let broker = Broker(
-        exchange: exchange, group: group, authenticator: authenticator, log: Logger(label: "test"))
-    do {
-        try await broker.applyListener("test", configuration)
-        let port = try #require(await broker.port(of: "test"))
-        try await body(broker, port, group)
-    } catch {
+    for isPortable in [false, true] {
+        let clients = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let group = try BrokerLoops.make(threads: loops, isPortable: isPortable)
+        let exchange = Exchange(loops: Array(group.makeIterator()))
+        let broker = Broker(
+            exchange: exchange, group: group, authenticator: authenticator, log: Logger(label: "test"))
+        var failure: (any Error)?
+        do {
+            try await broker.applyListener("test", configuration)
+            let port = try #require(await broker.port(of: "test"))
+            try await body(broker, port, clients)
+        } catch {
+            failure = error
+        }
         await broker.stop()
+        try await clients.shutdownGracefully()
         try await group.shutdownGracefully()
-        throw error
+        if let failure { throw failure }
     }
-    await broker.stop()
-    try await group.shutdownGracefully()
 }
 
 func connect(

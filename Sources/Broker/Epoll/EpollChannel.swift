@@ -94,7 +94,10 @@
                 let was = autoRead
                 autoRead = isOn
                 if isOn, !was { pipeline.syncOperations.read() }
-            case (_ as ChannelOptions.Types.WriteBufferWaterMarkOption, let mark as ChannelOptions.Types.WriteBufferWaterMark):
+            case (
+                _ as ChannelOptions.Types.WriteBufferWaterMarkOption,
+                let mark as ChannelOptions.Types.WriteBufferWaterMark
+            ):
                 waterMark = mark
                 noteUnsent()
             default: throw ChannelError.operationUnsupported

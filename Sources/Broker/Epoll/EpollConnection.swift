@@ -205,7 +205,9 @@
         private func afterReceiving(_ taken: Int) {
             guard let connection, descriptor >= 0 else { return }
             if arrival.stage == .connect, !connection.isAwaitingConnect { arrival.introduced() }
-            if unread.readableBytes > 0 || meter.isLimiting { consider(connection, taken) } else {
+            if unread.readableBytes > 0 || meter.isLimiting {
+                consider(connection, taken)
+            } else {
                 meter.partialBegan = nil
             }
         }
@@ -275,7 +277,8 @@
                 let outcome = buffer.withUnsafeReadableBytes { EpollSocket.write(descriptor, $0) }
                 switch outcome {
                 case .bytes(count): return
-                case .bytes(let sent): unsent = buffer.getSlice(at: buffer.readerIndex + sent, length: count - sent) ?? ByteBuffer()
+                case .bytes(let sent):
+                    unsent = buffer.getSlice(at: buffer.readerIndex + sent, length: count - sent) ?? ByteBuffer()
                 case .wouldBlock: unsent = buffer
                 case .failed:
                     isPeerClosed = true
@@ -398,7 +401,8 @@
         func detach() -> DetachedSocket? {
             guard descriptor >= 0, !isClosing else { return nil }
             let detached = DetachedSocket(
-                descriptor: descriptor, unread: Array(unread.readableBytesView), unsent: Array(unsent.readableBytesView))
+                descriptor: descriptor, unread: Array(unread.readableBytesView), unsent: Array(unsent.readableBytesView)
+            )
             forget(staysOpen: true)
             return detached
         }

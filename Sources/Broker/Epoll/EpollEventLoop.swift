@@ -303,7 +303,8 @@
             arriving.withLock { $0.isClosed = true }
             takeArrived()
             runTasks()
-            timers.removeAll()
+            for onStop in timers.takeAll() { onStop() }
+            runTasks()
             whenStopped?()
             whenStopped = nil
         }

@@ -2,6 +2,7 @@
     import BrokerCore
     import Glibc
     import Logging
+    import Model
     import NIOCore
 
     extension EpollAcceptor {

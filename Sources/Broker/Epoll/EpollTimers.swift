@@ -72,15 +72,17 @@
             return CInt(clamping: (first.at &- now &+ 999_999) / 1_000_000)
         }
 
-        mutating func removeAll() {
+        /// Empties it; what those that waited are to be told.
+        mutating func takeAll() -> [() -> Void] {
             let all = heap
             heap = []
             cancelled = 0
-            for timer in all {
-                let onStop = timer.onStop
-                timer.body = nil
-                timer.onStop = nil
-                onStop?()
+            return all.compactMap { timer in
+                defer {
+                    timer.body = nil
+                    timer.onStop = nil
+                }
+                return timer.onStop
             }
         }
 
