@@ -121,7 +121,8 @@ struct BrokerRoutesTests {
             let listener = try await harness.call("GET", "/api/v1/broker/listeners").json["items"]?[0]
             #expect(listener?["closed"]?["keep_alive"] == 4)
             let refusal = try await harness.call("GET", "/api/v1/broker/refusals").json["items"]?[0]
-            #expect(refusal?["reason"]?.string == "rule \"plant\" denies")
+            #expect(refusal?["cause"]?.string == "publish_denied")
+            #expect(refusal?["by"]?.string == "plant")
         }
     }
 }

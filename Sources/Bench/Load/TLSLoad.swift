@@ -87,7 +87,7 @@ final class TLSLoad: Sendable {
     fileprivate func packet(_ number: Int) -> [UInt8] { MinimalMQTT.connect(clientID: "\(plan.tag)-\(number)") }
 
     fileprivate func ended(isLetIn: Bool) {
-        (isLetIn ? answered : failed).add(1, ordering: .relaxed)
+        if isLetIn { answered.add(1, ordering: .relaxed) } else { failed.add(1, ordering: .relaxed) }
     }
 }
 

@@ -68,7 +68,7 @@ extension Exchange {
             return nil
         }
         if let fault { throw fault }
-        for shard in shards { await shard.run { $0.add(TopicMeter(filter)) } }
+        for shard in shards { await shard.run { $0.addMeter(TopicMeter(filter)) } }
     }
 
     /// False: it was not counted.
@@ -106,12 +106,12 @@ extension Exchange {
 }
 
 extension Shard {
-    fileprivate func add(_ meter: TopicMeter) {
+    func addMeter(_ meter: TopicMeter) {
         meters.append(meter)
         changed(Bytes(meter.filter.pattern))
     }
 
-    fileprivate func removeMeter(_ filter: String) {
+    func removeMeter(_ filter: String) {
         guard let index = meters.firstIndex(where: { $0.filter.text == filter }) else { return }
         let meter = meters.remove(at: index)
         changed(Bytes(meter.filter.pattern))

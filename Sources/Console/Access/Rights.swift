@@ -28,7 +28,7 @@ package enum ConsoleRole: String, Sendable, Hashable, CaseIterable {
 
 /// Kinds whose documents decide who gets in or hold what opens doors: theirs is the right `administer`.
 package enum GuardedKinds {
-    package static let names: Set<String> = ["User", "Role", "Secret", "Token"]
+    package static let names: Set<String> = ["User", "Role", "Secret", "Token", "Authentication", "AccessPolicy"]
 }
 
 extension Refusal {

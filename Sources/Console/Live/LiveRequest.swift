@@ -84,7 +84,8 @@ package enum LiveRequest: Sendable, Equatable {
     private static func interval(_ json: JSONValue, _ id: Int64) throws(Failure) -> Duration {
         guard let value = json["intervalMilliseconds"], value != .null else { return intervalDefault }
         let allowed = intervalMin.nanoseconds / 1_000_000...intervalMax.nanoseconds / 1_000_000
-        guard let milliseconds = value.number, (Double(allowed.lowerBound)...Double(allowed.upperBound)).contains(milliseconds)
+        guard let milliseconds = value.number,
+            (Double(allowed.lowerBound)...Double(allowed.upperBound)).contains(milliseconds)
         else {
             let seen = String(value.text.prefix(80))
             let limits = "\(allowed.lowerBound) to \(allowed.upperBound)"

@@ -161,7 +161,7 @@ extension AccessRefusal {
         .object([
             "at": .time(at), "action": .string(action.rawValue), "clientId": .string(clientID),
             "username": username.map(JSONValue.string), "peer": .string(peer), "listener": .string(listener),
-            "topic": topic.map(JSONValue.string), "reason": .string(reason),
+            "cause": .string(cause), "detail": .string(detail), "by": .string(by),
         ])
     }
 }

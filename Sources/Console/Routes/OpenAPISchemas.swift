@@ -240,7 +240,7 @@ enum OpenAPISchemas {
             "AccessRefusal",
             [
                 "at": "integer", "action": "string", "clientId": "string", "username": "string?", "peer": "string",
-                "listener": "string", "topic": "string?", "reason": "string",
+                "listener": "string", "cause": "string", "detail": "string", "by": "string",
             ]
         ),
         ("AlarmList", ["items": "[Alarm]"]),

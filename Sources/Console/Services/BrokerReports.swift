@@ -201,14 +201,16 @@ package struct AccessRefusal: Sendable {
     package var username: String?
     package var peer: String
     package var listener: String
-    /// The topic or filter; nil for a connection.
-    package var topic: String?
-    /// Which authenticator or rule said no, and why: for the operator, not for the client.
-    package var reason: String
+    /// A stable word: `wrong_password`, `unknown_user`, `publish_denied`, ...
+    package var cause: String
+    /// The topic or filter, or what was wrong; for the operator, not for the client.
+    package var detail: String
+    /// The authenticator or the rule that said no.
+    package var by: String
 
     package init(
         at: Timestamp, action: Action, clientID: String, username: String?, peer: String, listener: String,
-        topic: String?, reason: String
+        cause: String, detail: String, by: String
     ) {
         self.at = at
         self.action = action
@@ -216,8 +218,9 @@ package struct AccessRefusal: Sendable {
         self.username = username
         self.peer = peer
         self.listener = listener
-        self.topic = topic
-        self.reason = reason
+        self.cause = cause
+        self.detail = detail
+        self.by = by
     }
 }
 

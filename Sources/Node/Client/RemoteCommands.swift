@@ -156,12 +156,12 @@ package struct RemoteCommands: Sendable {
         }
     }
 
-    private func post(_ path: String, _ body: JSONValue) async throws(Problem) -> ServerAnswer {
+    func post(_ path: String, _ body: JSONValue) async throws(Problem) -> ServerAnswer {
         try await client.send("POST", path, content: ("application/json", Array(body.text.utf8)))
     }
 
     /// The answer's JSON, or what the server complains about, one line per issue.
-    private func success(_ answer: ServerAnswer) throws(Problem) -> JSONValue {
+    func success(_ answer: ServerAnswer) throws(Problem) -> JSONValue {
         let json = answer.body.isEmpty ? .object([]) : (try? JSONValue(parsing: Bytes(answer.body)))
         if answer.isSuccess, let json { return json }
         if answer.status == 401 {
@@ -190,7 +190,7 @@ package struct RemoteCommands: Sendable {
         return (parts[0], parts[1], parts[2])
     }
 
-    private func plain(_ value: JSONValue) -> String { value.string ?? value.text }
+    func plain(_ value: JSONValue) -> String { value.string ?? value.text }
 
     /// `device`, `Device` and `devices` name the same collection.
     private func plural(_ kind: String) throws(Problem) -> String {

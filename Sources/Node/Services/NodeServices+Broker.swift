@@ -81,7 +81,20 @@ extension NodeServices {
         return true
     }
 
-    func refusals() async -> [AccessRefusal] { [] }
+    func refusals() async -> [AccessRefusal] {
+        accessJournal.recent(limit: AccessJournal.entriesMax).map { refusal in
+            let action: AccessRefusal.Action =
+                switch refusal.cause {
+                case .publishDenied: .publish
+                case .subscribeDenied: .subscribe
+                default: .connect
+                }
+            return AccessRefusal(
+                at: refusal.at, action: action, clientID: refusal.clientID, username: refusal.username,
+                peer: refusal.peer, listener: refusal.listener, cause: refusal.cause.rawValue, detail: refusal.detail,
+                by: refusal.by)
+        }
+    }
 
     private static func client(_ client: BrokerCore.ClientInfo) -> Console.ClientInfo {
         Console.ClientInfo(

@@ -20,6 +20,7 @@ struct NodeServices: ConsoleServices {
     let gateway: Gateway
     let exchange: Exchange
     let broker: Broker
+    let accessJournal: AccessJournal
     /// Publishes what people do to retained messages.
     let publisher: any BusPublisher
     let streams: StreamEngine

@@ -171,7 +171,7 @@ final class FakeServices: ConsoleServices {
         [
             AccessRefusal(
                 at: Timestamp(milliseconds: 5), action: .publish, clientID: "c", username: "bob", peer: "10.0.0.1:5",
-                listener: "mqtt", topic: "secret/x", reason: "rule \"plant\" denies")
+                listener: "mqtt", cause: "publish_denied", detail: "secret/x", by: "plant")
         ]
     }
     func alarms() async -> [AlarmInfo] { [] }
