@@ -107,7 +107,7 @@ def test_an_alarm_is_acknowledged_and_says_by_whom(node):
 kind: Rule
 name: too-hot
 spec:
-  sql: SELECT machine AS device, t FROM "heat/+" WHERE t > 80
+  sql: SELECT device, payload.t AS t FROM "heat/+" WHERE payload.t > 80
   outputs:
     - alarm: { name: hot, severity: high, message: "${device} is hot" }
 """)
@@ -117,7 +117,7 @@ spec:
         return next((item for item in node.get("/api/v1/alarms")["items"] if item["id"] == "alarms/hot/oven"), None)
 
     def hot(degrees):
-        publisher.publish("heat/oven", json.dumps({"machine": "oven", "t": degrees}), 1).wait_for_publish(5)
+        publisher.publish("heat/oven", json.dumps({"device": "oven", "t": degrees}), 1).wait_for_publish(5)
 
     def raised():
         hot(90)

@@ -79,12 +79,12 @@ export default defineComponent({
     const columns = computed(() => [
       { key: "severity", label: isNarrow.value ? "" : t("alarms.severity"), width: "104px", narrowWidth: "38px", sort: (alarm) => severities[alarm.severity] ?? 5,
         cell: (alarm) => html`<span class=${["severity", alarm.severity]} title=${severityText(alarm.severity)}><i></i><span class=${{ "visually-hidden": isNarrow.value }}>${severityText(alarm.severity)}</span></span>` },
-      { key: "name", label: t("alarms.name"), width: "22%", sort: (alarm) => alarm.name, cell: (alarm) => html`<><span class="strong" title=${alarm.name}>${alarm.name}</span>${isNarrow.value && alarm.message ? html`<div class="small muted truncate">${alarm.message}</div>` : null}</>` },
-      { key: "state", label: t("devices.state"), width: "236px", narrowWidth: "118px", sort: (alarm) => alarm.state, cell: (alarm) => html`<span title=${alarm.isa182 ? `ISA-18.2: ${alarm.isa182}` : null}>${badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? ""))}</span>` },
+      { key: "name", label: t("alarms.name"), width: "16%", sort: (alarm) => alarm.name, cell: (alarm) => html`<><span class="strong" title=${alarm.name}>${alarm.name}</span>${isNarrow.value && alarm.message ? html`<div class="small muted truncate">${alarm.message}</div>` : null}</>` },
+      { key: "state", label: t("devices.state"), width: "196px", narrowWidth: "112px", sort: (alarm) => alarm.state, cell: (alarm) => html`<span title=${alarm.isa182 ? `ISA-18.2: ${alarm.isa182}` : null}>${badge(stateBadgeKind(alarm.state ?? ""), stateText(alarm.state ?? ""))}</span>` },
       { key: "message", label: t("alarms.message"), narrow: false, cell: (alarm) => html`<span title=${alarm.message}>${alarm.message}</span>` },
       { key: "device", label: t("alarms.device"), width: "130px", narrow: false, sort: (alarm) => alarm.device, cell: (alarm) => (alarm.device ? html`<a href=${link("devices", alarm.device)}>${alarm.device}</a>` : "") },
       { key: "raisedAt", label: t("alarms.raised"), width: "116px", right: true, narrow: false, sort: (alarm) => -(alarm.raisedAt ?? 0), cell: (alarm) => html`<span class="small" title=${dateTime(alarm.raisedAt)}>${relative(alarm.raisedAt)}</span>` },
-      { key: "acknowledged", label: isNarrow.value ? "" : t("alarms.acknowledged"), width: "190px", narrowWidth: "58px", sort: (alarm) => (needsAcknowledging(alarm) ? 0 : 1), cell: (alarm) => acknowledgeButton(alarm)
+      { key: "acknowledged", label: isNarrow.value ? "" : t("alarms.acknowledged"), width: "180px", narrowWidth: "72px", sort: (alarm) => (needsAcknowledging(alarm) ? 0 : 1), cell: (alarm) => acknowledgeButton(alarm)
         ?? (isNarrow.value ? "" : html`<span class="small muted" title=${alarm.acknowledged_at ? dateTime(alarm.acknowledged_at) : null}>${who(alarm)}</span>`) },
     ]);
 
