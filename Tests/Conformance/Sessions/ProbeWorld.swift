@@ -107,7 +107,8 @@ final class ProbeWorld {
 
     /// A session finishes a QoS 2 message once for each of its subscriptions, at most.
     func completed(_ clientID: String, _ serial: Int) {
-        guard let topic = topics[serial], !retained.contains(serial) else { return }
+        // Of a message sent by an alias the topic is not known here.
+        guard let topic = topics[serial], !topic.isEmpty, !retained.contains(serial) else { return }
         let count = sessions[clientID, default: Session()].completed[serial, default: 0] + 1
         sessions[clientID, default: Session()].completed[serial] = count
         if count > matching(topic, clientID), sessions[clientID]?.isTainted != true {
