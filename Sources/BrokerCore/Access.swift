@@ -92,6 +92,8 @@ package struct Credentials: Sendable {
     package var client: ClientIdentity
     package var username: String?
     package var password: Bytes?
+    /// Whether the listener lets in clients that say nothing about themselves.
+    package var allowsAnonymous = false
 
     package init(client: ClientIdentity, username: String?, password: Bytes?) {
         self.client = client
@@ -142,9 +144,12 @@ package protocol Authenticator: Sendable {
     func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision?
     /// Begins enhanced authentication by `method`; nil: the method is not known. MQTT 5.0, 4.12
     func exchange(_ method: String, _ credentials: Credentials) -> (any AuthenticationExchange)?
+    /// Whether it is asked about clients that give no credentials, too; otherwise their listener decides.
+    var decidesAboutAnonymous: Bool { get }
 }
 
 extension Authenticator {
+    package var decidesAboutAnonymous: Bool { false }
     package func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision? { nil }
     package func exchange(_ method: String, _ credentials: Credentials) -> (any AuthenticationExchange)? { nil }
 }

@@ -27,6 +27,7 @@ final class NodeParts: Sendable {
     let gateway: Gateway
     let controllers: ControllerHost
     let alarmBook = AlarmBook()
+    let access: AccessControl
     let readiness = ReadinessBook(parts: ["resources"])
     let metricSources: [any MetricSource]
     private let subscriptions = Mutex<[any BusSubscription]>([])
@@ -34,7 +35,7 @@ final class NodeParts: Sendable {
     private init(
         loops: MultiThreadedEventLoopGroup, directory: DataDirectory, store: ResourceStore, accounts: Accounts,
         historian: Historian, exchange: Exchange, broker: Broker, streams: StreamEngine, gateway: Gateway,
-        controllers: ControllerHost, recorder: HistorianRecorder
+        controllers: ControllerHost, recorder: HistorianRecorder, access: AccessControl
     ) {
         self.loops = loops
         self.directory = directory
@@ -42,12 +43,13 @@ final class NodeParts: Sendable {
         self.accounts = accounts
         self.historian = historian
         self.recorder = recorder
+        self.access = access
         self.exchange = exchange
         self.broker = broker
         self.streams = streams
         self.gateway = gateway
         self.controllers = controllers
-        metricSources = [exchange, broker, gateway, streams, historian, store]
+        metricSources = [exchange, broker, gateway, streams, historian, store] + access.metricSources
     }
 
     static func open(
@@ -70,8 +72,13 @@ final class NodeParts: Sendable {
         }
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
         let exchange = Exchange(loops: Array(loops.makeIterator()), time: time, random: random)
+        let resolver = SecretResolver(store: store, files: files)
+        let access = try AccessControl(
+            resolver: resolver, time: time, random: random, files: files, group: loops)
         let broker = Broker(
-            exchange: exchange, group: loops, authenticator: UserAuthenticator(accounts: accounts), log: log)
+            exchange: exchange, group: loops, authenticator: access.chain, log: log,
+            files: files,
+            secrets: { reference throws(Problem) in try await resolver.resolve(reference) })
         let streams = StreamEngine(bus: exchange, time: time, historian: RuleRecorder(historian: historian))
         let running = RunningDevices(statuses: store.statuses)
         let gateway = Gateway(
@@ -80,14 +87,16 @@ final class NodeParts: Sendable {
         let controllers = ControllerHost(
             store: store,
             controllers: [
-                ListenerController(broker: broker, mqtt: configuration.mqtt),
+                ListenerController(broker: broker, mqtt: configuration.mqtt, statuses: store.statuses, access: access),
                 DeviceController(gateway: gateway, running: running), RuleController(engine: streams),
-                StoredOnlyController(kind: "Secret"), StoredOnlyController(kind: "User"),
+                AccessPolicyController(access: access, exchange: exchange), AuthenticationController(access: access),
+                UserController(access: access, exchange: exchange, resolver: resolver),
+                StoredOnlyController(kind: "Secret"),
             ], time: time)
         return NodeParts(
             loops: loops, directory: directory, store: store, accounts: accounts, historian: historian,
             exchange: exchange, broker: broker, streams: streams, gateway: gateway, controllers: controllers,
-            recorder: HistorianRecorder(historian))
+            recorder: HistorianRecorder(historian), access: access)
     }
 
     /// Puts the historian and the alarm book on the bus.
@@ -110,6 +119,7 @@ final class NodeParts: Sendable {
         await controllers.stop()
         await gateway.shutdown()
         await broker.stop()
+        await access.close()
         await streams.stop()
         await exchange.stop()
         for subscription in subscriptions.withLock({ $0 }) { await subscription.cancel() }
@@ -125,27 +135,7 @@ final class NodeParts: Sendable {
 private struct RuleRecorder: HistorianOutput {
     let historian: Historian
 
-    func record(_ batch: SampleBatch) -> Bool {
-        // Refusals are counted by the historian, which knows why.
-        historian.append([batch]) { _ in }
-        return true
-    }
-}
-
-/// MQTT clients are the users of the `User` resources; without a name they are anonymous, where the listener lets them.
-private struct UserAuthenticator: Authenticator {
-    let accounts: Accounts
-
-    func authenticate(_ credentials: Credentials) async -> AuthenticationDecision {
-        guard let username = credentials.username else { return .refuse(.notAuthorized) }
-        let password = credentials.password?.string ?? ""
-        do {
-            let principal = try await accounts.verify(
-                username: username, password: password, peer: credentials.client.peer)
-            return .accept(
-                username: principal.username, mayWriteDevices: principal.mayWriteDevices, authoriser: nil)
-        } catch {
-            return .refuse(.badUserNameOrPassword)
-        }
+    func record(_ batch: SampleBatch, refused: @escaping @Sendable (Problem) -> Void) {
+        historian.append([batch]) { problem in if let problem { refused(problem) } }
     }
 }

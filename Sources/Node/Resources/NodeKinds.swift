@@ -8,7 +8,7 @@ import Streams
 
 /// The kinds of resources that this build knows, with the checks that their schemas cannot say.
 package enum NodeKinds {
-    package static let registry = KindRegistry([listener, device, rule])
+    package static let registry = KindRegistry([listener, device, rule] + AccessKinds.all)
 
     static let listenerName = "Listener"
     static let deviceName = "Device"
@@ -22,7 +22,7 @@ package enum NodeKinds {
                 do throws(Problem) {
                     _ = try ListenerConfiguration(spec)
                 } catch {
-                    report.report(error, at: ConfigPath()["bind"])
+                    report.report(error, at: ConfigPath()[ListenerConfiguration.field(of: error)])
                 }
             })
     }

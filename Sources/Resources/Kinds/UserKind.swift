@@ -38,15 +38,33 @@ extension ResourceKind {
                     help:
                         "viewer sees; operator also writes and acknowledges; engineer also configures; administrator also manages users and secrets.",
                     chinese: "viewer 只看；operator 还可写入和确认报警；engineer 还可修改配置；administrator 还可管理用户和密钥。"),
+                Field(
+                    "scram", .bool, default: .bool(false),
+                    help:
+                        "Keep SCRAM-SHA-256 keys of the password too, for MQTT clients that sign in without sending it.",
+                    chinese: "同时保存密码的 SCRAM-SHA-256 密钥，供不发送密码的 MQTT 客户端使用。"),
+                Field(
+                    "scramKeys", .string, help: "SCRAM-SHA-256 keys, as PostgreSQL writes them, if they exist already.",
+                    chinese: "已有的 SCRAM-SHA-256 密钥，格式同 PostgreSQL。"),
                 Field("disabled", .bool, default: .bool(false), help: "Cannot sign in.", chinese: "禁止登录。"),
             ]),
             check: { name, spec, report in checkUser(spec, &report) })
-        kind.hiddenKeys = ["passwordHash"]
+        kind.hiddenKeys = ["passwordHash", "scramKeys"]
         kind.prepare = { spec, former throws(Problem) in try hashingPassword(spec, former) }
         return kind
     }
 
     private static func checkUser(_ spec: ConfigValue, _ report: inout IssueReporter) {
+        if let keys = spec["scramKeys"]?.string, !ScramSecret.isValid(keys) {
+            report.report(
+                Problem("resource.user.scram", "scramKeys: not of the form \(ScramSecret.form)"),
+                at: ConfigPath()["scramKeys"])
+        }
+        if spec["scram"]?.bool == true, spec["passwordHash"] != nil, spec["scramKeys"] == nil {
+            report.report(
+                Problem("resource.user.scram", "scram: keys cannot be made of a hash; give the password, or scramKeys"),
+                at: ConfigPath()["scram"])
+        }
         switch (spec["password"], spec["passwordHash"]?.string) {
         case (nil, nil):
             report.report(
@@ -74,12 +92,18 @@ extension ResourceKind {
     private static func hashingPassword(_ spec: SourceNode, _ former: SourceNode?) throws(Problem) -> SourceNode {
         guard let password = spec["password"]?.scalar else { return spec }
         var hash = former?["passwordHash"]?.scalar
+        var keys = former?["scramKeys"]?.scalar
         if let stored = hash.flatMap({ PasswordHash(text: $0) }), stored.matches(password) {
             hash = stored.text
         } else {
             hash = try PasswordHash(password: password).text
+            keys = nil
         }
         var result = spec
+        if spec["scram"]?.scalar == "true", spec["scramKeys"] == nil {
+            let made = if let keys { keys } else { try ScramSecret.make(password: password) }
+            result.set("scramKeys", .text(made))
+        }
         result.set("password", nil)
         result.set("passwordHash", .text(hash ?? ""))
         return result
