@@ -207,6 +207,7 @@ package struct ListenerConfiguration: Sendable, Hashable {
         number("receiveMaximum", 1...65_535) { limits.receiveMaximum = UInt16(clamping: $0) }
         number("topicAliasMaximum", 0...65_535) { limits.topicAliasMaximum = UInt16(clamping: $0) }
         number("keepAliveMaxSeconds", 0...65_535) { limits.keepAliveSecondsMax = UInt16(clamping: $0) }
+        if let text = given["onDenied"]?.string, let action = DeniedAction(rawValue: text) { limits.denied = action }
         seconds("connectTimeout") { limits.connectSeconds = UInt16(clamping: $0) }
         number("connectionsPerSecond", 0...1_000_000) { bounds.connectionsPerSecond = $0 }
         number("connectionsPerAddress", 0...10_000_000) { bounds.connectionsPerAddress = $0 }

@@ -1,3 +1,4 @@
+import BrokerCore
 package import Model
 
 extension ListenerConfiguration {
@@ -79,6 +80,10 @@ extension ListenerConfiguration {
             "connectTimeout", .duration(.seconds(1)...(.seconds(600))), default: .duration(10_000_000_000),
             help: "How long a connection may take to its CONNECT, with PROXY header, TLS and WebSocket.",
             chinese: "从建立连接到 CONNECT 的时限，包括 PROXY 头、TLS 和 WebSocket 握手。"),
+        Field(
+            "onDenied", .choice(DeniedAction.allCases.map(\.rawValue)), default: .string("ignore"),
+            help: "What happens to a client that publishes where it may not, beyond MQTT 5's reason code.",
+            chinese: "客户端发布无权限主题时，除 MQTT 5 原因码外的处理。"),
         Field(
             "connectBytesMax", .size(64...268_435_460), default: .size(64 << 10),
             help: "Greatest CONNECT packet.", chinese: "CONNECT 报文的最大长度。"),

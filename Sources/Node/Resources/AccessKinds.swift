@@ -26,7 +26,7 @@ enum AccessKinds {
 
     private static var policy: ResourceKind {
         ResourceKind(
-            name: policyName, plural: "access-policies",
+            name: policyName, plural: "accesspolicies",
             help: "Rules that say which clients may publish and subscribe what.",
             helpChinese: "规定客户端可以发布和订阅哪些主题的规则。", schema: AccessPolicy.schema,
             check: { name, spec, report in
