@@ -2,6 +2,6 @@ import Streams
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzTestOneInput(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
-    fuzzSQL(Array(UnsafeBufferPointer(start: data, count: count)))
+    SQLParserProbe.run(Array(UnsafeBufferPointer(start: data, count: count)))
     return 0
 }

@@ -49,11 +49,7 @@ enum Processes {
     }
 
     /// The same of this process.
-    static func usedHere() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
+    static func usedHere() -> Int64 { processorTime(of: getpid()) ?? 0 }
 
     /// Resident memory of a process in bytes; nil where it cannot be read.
     static func residentBytes(_ pid: pid_t) -> Int? {

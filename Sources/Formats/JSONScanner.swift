@@ -1,3 +1,5 @@
+import Model
+
 /// Where a field stands in a JSON text: its kind and its bytes, not yet converted.
 @frozen
 package struct JSONSlot {

@@ -4,6 +4,8 @@ package import Model
 /// A device as a person configures it: the spec of a `Device` resource with the resource's identity.
 package struct DeviceConfiguration: Sendable, Hashable {
     package static let groupsMax = 1024
+    /// The shortest polling interval that a document may ask for.
+    package static let intervalMin = Duration.milliseconds(10)
     package static let tagsPerGroupMax = 200_000
 
     package var name: String

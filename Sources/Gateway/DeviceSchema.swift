@@ -31,7 +31,7 @@ package func deviceSchema(drivers: [any Driver.Type]) -> Schema {
 private let groupSchema = Schema([
     Field("name", .string(.name), required: true, help: "Unique in the device.", chinese: "在设备内唯一。"),
     Field(
-        "interval", .duration(.milliseconds(1) ... .seconds(86_400)), default: .duration(1_000_000_000),
+        "interval", .duration(DeviceConfiguration.intervalMin ... .seconds(86_400)), default: .duration(1_000_000_000),
         help: "Time from one cycle to the next.", chinese: "采集周期。"),
     Field(
         "topic", .string(.topic),

@@ -1,5 +1,5 @@
 package import Bus
-package import Model
+import Model
 import Synchronization
 
 /// Puts recorded groups' samples from the bus into the historian. Its `deliver` fits `Bus.subscribe`.

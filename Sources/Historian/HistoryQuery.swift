@@ -124,16 +124,3 @@ package struct HistoryBuckets: Sendable {
 
     package var count: Int { times.count }
 }
-
-/// One point outside the hot path.
-package struct HistoryPoint: Sendable, Hashable {
-    package var time: Timestamp
-    package var value: Value
-    package var quality: Quality
-
-    package init(time: Timestamp, value: Value, quality: Quality) {
-        self.time = time
-        self.value = value
-        self.quality = quality
-    }
-}

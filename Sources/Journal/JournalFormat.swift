@@ -1,4 +1,5 @@
 import Model
+import Wire
 
 /// The bytes of a segment file.
 ///
@@ -47,11 +48,9 @@ enum JournalFormat {
     }
 
     static func checksum(word: UInt32, position: Int64, payload: UnsafeRawBufferPointer) -> UInt32 {
-        var sum = CRC32C()
-        sum.add(word)
-        sum.add(position)
-        sum.add(payload)
-        return sum.value
+        let first = withUnsafeBytes(of: word.littleEndian) { CRC32C.checksum($0) }
+        let second = withUnsafeBytes(of: position.littleEndian) { CRC32C.checksum($0, continuing: first) }
+        return CRC32C.checksum(payload, continuing: second)
     }
 
     /// Writes a record of `frameBytes + payload.count` bytes.

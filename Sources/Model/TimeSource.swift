@@ -48,9 +48,6 @@ package final class ManualTime: TimeSource {
             $0.monotonic += nanoseconds
         }
     }
-
-    /// Moves the wall clock alone, as an administrator or NTP does.
-    package func setWall(_ time: Timestamp) { state.withLock { $0.wall = time.nanoseconds } }
 }
 
 extension Duration {

@@ -211,7 +211,7 @@ struct CodecTests {
                 return pick % 3 == 0 ? UInt8(pick >> 8 & 0x7F) | 1 : UInt8(truncatingIfNeeded: pick >> 16)
             }
             let expected = !bytes.contains(0) && String(validating: bytes, as: UTF8.self) != nil
-            #expect(bytes.withUnsafeBytes { UTF8Check.isValid($0) } == expected)
+            #expect(bytes.withUnsafeBytes { UTF8Check.isValid($0, allowsNull: false) } == expected)
         }
     }
 

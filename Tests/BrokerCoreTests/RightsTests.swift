@@ -42,6 +42,11 @@ private struct Admit: Authenticator {
     func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision? { .accept(acceptance) }
 }
 
+/// Set by one task, seen by another.
+private final class Flag: Sendable {
+    let isSet = Atomic<Bool>(false)
+}
+
 @Suite("Rights of connected clients")
 struct RightsTests {
     private func join(
@@ -68,13 +73,13 @@ struct RightsTests {
         _ desk: Desk, _ body: @escaping @Sendable (ClientIdentity) -> ClientReview = { _ in .keep }
     ) async {
         let exchange = desk.exchange
-        let isDone = Atomic<Bool>(false)
+        let done = Flag()
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask {
                 await exchange.reviewClients(body)
-                isDone.store(true, ordering: .releasing)
+                done.isSet.store(true, ordering: .releasing)
             }
-            while !isDone.load(ordering: .acquiring) {
+            while !done.isSet.load(ordering: .acquiring) {
                 desk.settle()
                 await Task.yield()
             }

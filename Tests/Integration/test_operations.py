@@ -18,12 +18,29 @@ def run(folder, *arguments, timeout=60):
 
 def test_exit_codes_and_help(tmp_path):
     assert run(tmp_path, "--help").returncode == 0
-    for verb in ("serve", "demo", "check", "plan", "apply", "get", "delete", "history", "rollback", "read", "write",
+    for verb in ("serve", "demo", "check", "schema", "plan", "apply", "get", "delete", "history", "rollback", "read", "write",
                  "pub", "sub", "query", "simulate", "bench", "rule"):
         done = run(tmp_path, verb, "--help")
         assert done.returncode == 0 and "USAGE" in done.stdout, verb
     assert run(tmp_path, "nonsense").returncode == 2
     assert run(tmp_path, "serve", "--nonsense").returncode == 2
+
+
+def test_schemas_are_printed_for_editors_and_for_people(tmp_path):
+    whole = json.loads(run(tmp_path, "schema").stdout)
+    assert {one["title"] for one in whole["oneOf"]} >= {"Device", "Listener", "Rule", "Secret", "User"}
+    device = json.loads(run(tmp_path, "schema", "devices").stdout)
+    assert "groups" in device["properties"]["spec"]["properties"]
+    page = run(tmp_path, "schema", "Device", "-o", "markdown").stdout
+    assert page.startswith("## Device") and "| `interval` | duration, 10ms to " in page
+    unknown = run(tmp_path, "schema", "devise")
+    assert unknown.returncode == 1 and "Device" in unknown.stderr
+
+
+def test_check_counts_in_words(tmp_path):
+    (tmp_path / "one.yaml").write_text("kind: Rule\nname: r\nspec: { sql: 'SELECT 1 AS n FROM \"a\"', "
+                                       "outputs: [ { publish: { topic: b } } ] }\n")
+    assert run(tmp_path, "check", "one.yaml").stdout.strip() == "1 document in 1 file: all valid"
 
 
 def test_a_port_in_use_is_one_clear_sentence(tmp_path):

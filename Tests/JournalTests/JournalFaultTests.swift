@@ -171,7 +171,7 @@ struct JournalFaultTests {
                 }
                 if round % 3 == 2 { bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random)) }
             }
-            #expect(bytes.withUnsafeBytes { exerciseJournalRecovery($0) })
+            #expect(bytes.withUnsafeBytes { JournalRecoveryProbe.run($0) })
         }
     }
 

@@ -12,8 +12,8 @@ struct ParserFuzzTests {
             "&a ", "*a", "<<: ", "- ", "? ", "{", "}", "[", "]", ":", "|", ">", "'", "\"", "#", "\n", " ", "~",
             "!!str ", "%", "\\u", "\u{FEFF}", "é", "---\n", "null", "0x", "1e999",
         ]
-        let start = Array(ParserExercise.seed.utf8)
-        #expect(ParserExercise.run(start, .yaml))
+        let start = Array(ResourceParserProbe.seed.utf8)
+        #expect(ResourceParserProbe.run(start, .yaml))
         for _ in 0..<400 {
             var bytes = start
             for _ in 0...random.next(upperBound: 6 as UInt64) {
@@ -31,7 +31,7 @@ struct ParserFuzzTests {
                 }
                 if bytes.isEmpty { bytes = [0x20] }
             }
-            let isSame = ParserExercise.run(bytes, .yaml) && ParserExercise.run(bytes, .json)
+            let isSame = ResourceParserProbe.run(bytes, .yaml) && ResourceParserProbe.run(bytes, .json)
             #expect(isSame, "\(String(decoding: bytes, as: UTF8.self))")
         }
     }

@@ -1,4 +1,5 @@
 import Bus
+import Formats
 import Model
 import Synchronization
 import Testing
@@ -31,8 +32,8 @@ struct EngineTests {
         #expect(await eventually { texts(bus, "two").count == 2 })
         #expect(texts(bus, "one") == ["{\"x\":1}", "{\"x\":2}"] && texts(bus, "two").last == "{\"x\":30}")
         #expect(engine.metrics(of: "one")?.matched == 2 && engine.metrics(of: "two")?.matched == 1)
-        await engine.remove("one")
-        await engine.remove("one")
+        try await engine.remove("one")
+        try await engine.remove("one")
         #expect(
             bus.updates.withLock { $0.last } == ["new"] && engine.ruleNames == ["two"]
                 && engine.metrics(of: "one") == nil)
@@ -40,6 +41,67 @@ struct EngineTests {
         disabled.isEnabled = false
         try await engine.apply(disabled)
         #expect(engine.ruleNames.isEmpty && bus.subscribers.withLock { $0.isEmpty })
+        await engine.stop()
+    }
+
+    /// Alarm states by topic, as they were published and retained.
+    private func alarms(_ bus: LocalBus) -> [String] {
+        bus.published.withLock { $0 }.filter { $0.topic.string.hasPrefix("alarms/") && $0.retain }.map { message in
+            let json = try? JSONValue(parsing: message.payload.bytes)
+            return "\(message.topic.string) \(json?["state"]?.string ?? "?")"
+        }
+    }
+
+    @Test("the alarms of a rule that is removed, disabled or given another alarm return to normal, retained")
+    func alarmsEnd() async throws {
+        let bus = LocalBus()
+        let engine = StreamEngine(bus: bus, time: ManualTime())
+        var hot = RuleConfiguration(
+            name: "hot", sql: "SELECT device, t FROM \"in\" WHERE t > 80",
+            outputs: [.alarm(AlarmSpec(name: "overheat"))])
+        func raise(_ device: String, _ count: Int) async {
+            bus.deliver([message("in", "{\"device\":\"\(device)\",\"t\":90}")])
+            #expect(await eventually { alarms(bus).count == count })
+        }
+        try await engine.apply(hot)
+        await raise("a", 1)
+        await raise("b", 2)
+        try await engine.remove("hot")
+        #expect(alarms(bus).suffix(2) == ["alarms/overheat/a normal", "alarms/overheat/b normal"])
+
+        try await engine.apply(hot)
+        await raise("a", 5)
+        hot.sql = "SELECT device, t FROM \"in\" WHERE t > 70"
+        try await engine.apply(hot)
+        #expect(alarms(bus).count == 5, "the alarm is the same: its states stay")
+        hot.outputs = [.alarm(AlarmSpec(name: "too-hot"))]
+        try await engine.apply(hot)
+        #expect(alarms(bus).last == "alarms/overheat/a normal")
+
+        await raise("c", 7)
+        hot.isEnabled = false
+        try await engine.apply(hot)
+        #expect(alarms(bus).last == "alarms/too-hot/c normal")
+        await engine.stop()
+    }
+
+    @Test("topics of a removed rule that cannot be given up are an error, counted, and given up with the next try")
+    func staleTopics() async throws {
+        let bus = LocalBus()
+        let engine = StreamEngine(bus: bus, time: ManualTime())
+        try await engine.apply(rule("one", "SELECT x FROM \"a\"", to: "one"))
+        try await engine.apply(rule("two", "SELECT x FROM \"b\"", to: "two"))
+        bus.refusesUpdates.withLock { $0 = true }
+        do throws(Problem) {
+            try await engine.remove("one")
+            Issue.record("nobody was told")
+        } catch { #expect(error.code == "rule.subscribe" && error.message.contains("\"one\"")) }
+        let failures = await engine.collect().first { $0.name == "tundish_streams_subscription_failures_total" }
+        #expect(failures?.value == 1)
+        #expect(engine.ruleNames == ["two"])
+        bus.refusesUpdates.withLock { $0 = false }
+        try await engine.remove("one")
+        #expect(bus.updates.withLock { $0.last } == ["b"])
         await engine.stop()
     }
 

@@ -68,9 +68,10 @@ struct OutputTests {
 
     final class Recorder: HistorianOutput {
         let batches = Mutex<[SampleBatch]>([])
-        func record(_ batch: SampleBatch) -> Bool {
+        let refuses = Mutex(false)
+        func record(_ batch: SampleBatch, refused: @escaping @Sendable (Problem) -> Void) {
+            if refuses.withLock({ $0 }) { return refused(Problem("journal.full", "the disk is full")) }
             batches.withLock { $0.append(batch) }
-            return true
         }
     }
 
@@ -94,6 +95,20 @@ struct OutputTests {
         #expect((0..<3).map { batches[0].value($0) } == [.int(1), .string("x"), .bool(true)])
         #expect(batches[1].descriptor.device == "r" && batches[1].timestamp == startOf2026)
         #expect(batches[1].value(0) == .float64(1.5))
+    }
+
+    @Test("what the historian refuses, at once or later, counts as dropped and is the rule's last error")
+    func historianRefuses() throws {
+        let recorder = Recorder()
+        let rule = RuleConfiguration(
+            name: "r", sql: "SELECT t FROM \"in\"", outputs: [.historian(HistorianSpec())])
+        let pipeline = try pipeline(rule, historian: recorder)
+        _ = pipeline.process([message("in", "{\"t\":1}")])
+        recorder.refuses.withLock { $0 = true }
+        _ = pipeline.process([message("in", "{\"t\":2}"), message("in", "{\"t\":3}")])
+        let metrics = try #require(pipeline.metrics(of: "r"))
+        #expect((metrics.emitted, metrics.dropped, metrics.failed) == (1, 2, 2))
+        #expect(metrics.lastError?.message == "the historian refused a result: the disk is full")
     }
 
     @Test("an alarm is raised once per key and returns to normal, with ISA-18.2's states, retained")

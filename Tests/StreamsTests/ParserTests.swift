@@ -103,10 +103,10 @@ struct ParserTests {
             var text = random.next() % 2 == 0 ? "SELECT " : ""
             for _ in 0..<Int(random.next() % 14) { text += words[Int(random.next() % UInt64(words.count))] + " " }
             if random.next() % 2 == 0 { text += " FROM \"#\"" }
-            fuzzSQL(Array(text.utf8))
+            SQLParserProbe.run(Array(text.utf8))
         }
         for _ in 0..<1_500 {
-            fuzzSQL((0..<Int(random.next() % 40)).map { _ in UInt8(truncatingIfNeeded: random.next()) })
+            SQLParserProbe.run((0..<Int(random.next() % 40)).map { _ in UInt8(truncatingIfNeeded: random.next()) })
         }
     }
 

@@ -86,6 +86,7 @@ final class LocalBus: Bus {
     let published = Mutex<[Message]>([])
     let updates = Mutex<[[String]]>([])
     let isFull = Mutex(false)
+    let refusesUpdates = Mutex(false)
 
     func publisher(_ origin: Origin) -> any BusPublisher { Publisher(bus: self) }
 
@@ -126,6 +127,7 @@ final class LocalBus: Bus {
         let bus: LocalBus
         let id: Int
         func update(_ filters: [TopicFilter]) async throws {
+            if bus.refusesUpdates.withLock({ $0 }) { throw Problem("test.refused", "not now") }
             bus.updates.withLock { $0.append(filters.map(\.text)) }
             bus.subscribers.withLock { $0[id]?.filters = filters }
         }

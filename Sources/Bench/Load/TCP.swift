@@ -18,8 +18,9 @@ enum TCP {
         guard descriptor >= 0 else {
             throw Problem("bench.connect", "cannot make a socket: \(errorText(errno))")
         }
-        var time = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+        // A `timeval`, seconds and microseconds, whose Swift name belongs to whichever C module was read first.
+        var time: (Int, Int) = (timeoutSeconds, 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<(Int, Int)>.size))
         var one: CInt = 1
         setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
         if source != 0 { bindSource(descriptor, source) }

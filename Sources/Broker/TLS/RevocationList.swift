@@ -62,7 +62,7 @@ struct RevocationList: Sendable, Hashable {
             var body = try parts[0].elements[...]
             if body.first?.node.identifier == .integer { body.removeFirst() }
             guard body.count >= 3 else { throw Failure.malformed }
-            guard body.removeFirst().node == parts[1].node else { throw Failure.malformed }
+            guard body.removeFirst().node.encodedBytes == parts[1].node.encodedBytes else { throw Failure.malformed }
             let name = body.removeFirst()
             issuer = Array(name.node.encodedBytes)
             issuerText = try DistinguishedName.text(name)

@@ -153,7 +153,7 @@ extension Connection {
 
     /// What is wrong with a topic's bytes; the codes are those of Mosquitto.
     private static func whyNoTopic(_ topic: UnsafeRawBufferPointer) -> CodecError {
-        if !UTF8Check.isValid(topic) { return .malformed("topic name is not UTF-8 without U+0000") }
+        if !UTF8Check.isValid(topic, allowsNull: false) { return .malformed("topic name is not UTF-8 without U+0000") }
         if !PublishFrame.isTopicName(topic) { return .protocolError("topic name has a wildcard") }
         return CodecError(.topicNameInvalid, "topic name has too many levels")
     }

@@ -269,6 +269,12 @@ package final class Connection {
         if out.readableBytes > 0 { shard.markDirty(self) }
     }
 
+    /// Its CONNECT has not come.
+    package var isAwaitingConnect: Bool { state == .awaitingConnect }
+
+    /// Its CONNECT has come and is being decided on: nothing more is taken until then.
+    package var isUndecided: Bool { state == .connecting }
+
     /// Whether bytes wait that the transport should give again.
     package var isReading: Bool { takesPackets && !isReadPaused }
 

@@ -18,6 +18,11 @@ package func checkFiles(_ paths: [String], output: CommandOutput) throws(Problem
     registry.checkReferences(checked, severity: .warning, exists: { _ in false }, &issues)
     for issue in issues.issues { output.line(issue.description) }
     if issues.errors > issues.issues.count { output.line("... and \(issues.errors - issues.issues.count) more") }
-    if issues.isValid { output.line("\(checked.count) documents in \(files.count) files are valid") }
+    if issues.isValid {
+        output.line("\(counted(checked.count, "document")) in \(counted(files.count, "file")): all valid")
+    }
     return issues.errors
 }
+
+/// `1 file`, `2 files`.
+private func counted(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }

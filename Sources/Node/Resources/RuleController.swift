@@ -17,16 +17,16 @@ final class RuleController: Controller {
         case .create(let snapshot), .update(let snapshot):
             let rule = try RuleConfiguration(name: snapshot.name, snapshot.spec)
             let old = names.withLock { $0.updateValue(snapshot.name, forKey: snapshot.uid) }
-            if let old, old != snapshot.name { await engine.remove(old) }
+            if let old, old != snapshot.name { try await engine.remove(old) }
             guard rule.isEnabled else {
-                await engine.remove(rule.name)
+                try await engine.remove(rule.name)
                 return .stopped
             }
             let warnings = try await engine.apply(rule)
             return Condition(.running, warnings.first)
         case .delete(let key, let uid):
             let name = names.withLock { $0.removeValue(forKey: uid) } ?? key.name
-            await engine.remove(name)
+            try await engine.remove(name)
             return .stopped
         }
     }

@@ -196,12 +196,23 @@ private final class Worker: Sendable {
         }
         let due = index.items.filter { isDue($0, known) }
         if !due.isEmpty {
-            for kind in after {
-                _ = await progress.wait(kind, index.revision, limit: ControllerHost.orderWait)
-            }
+            for kind in after { await awaitProgress(of: kind, at: index.revision) }
         }
         for item in due where !Task.isCancelled { await act(item, &known) }
         progress.finished(kind, index.revision)
+    }
+
+    /// Until the controller of `kind` has acted on what its resources were at `revision`. It is not woken by changes of
+    /// other kinds: its own newest one is all there is to wait for.
+    private func awaitProgress(of kind: String, at revision: Int64) async {
+        var target = revision
+        do throws(Rejection) {
+            target = min(revision, try await store.index(kind: kind).items.map(\.effectiveRevision).max() ?? 0)
+        } catch {
+            // What cannot be read is waited for as if it had changed.
+        }
+        guard target > 0 else { return }
+        _ = await progress.wait(kind, target, limit: ControllerHost.orderWait)
     }
 
     private func isDue(_ item: ResourceIndexEntry, _ known: [String: Known]) -> Bool {

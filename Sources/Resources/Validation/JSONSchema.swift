@@ -12,7 +12,7 @@ package enum JSONSchema {
     }
 
     package static func document(_ kind: ResourceKind) -> SourceNode {
-        let name = typed("string", [SourceEntry("maxLength", SchemaJSON.word(DocumentReader.nameLengthMax))])
+        let name = typed("string", [SourceEntry("maxLength", ConfigText.word(DocumentReader.nameLengthMax))])
         let properties = [
             SourceEntry("apiVersion", .map([SourceEntry("const", .text(DocumentReader.apiVersion))])),
             SourceEntry("kind", .map([SourceEntry("const", .text(kind.name))])), SourceEntry("name", name),
@@ -66,14 +66,14 @@ package enum JSONSchema {
 
     private static func type(_ type: FieldType) -> SourceNode {
         func limits(_ low: some CustomStringConvertible, _ high: some CustomStringConvertible) -> [SourceEntry] {
-            [SourceEntry("minimum", SchemaJSON.word(low)), SourceEntry("maximum", SchemaJSON.word(high))]
+            [SourceEntry("minimum", ConfigText.word(low)), SourceEntry("maximum", ConfigText.word(high))]
         }
         switch type {
         case .bool: return typed("boolean")
         case .integer(let range): return typed("integer", limits(range.lowerBound, range.upperBound))
         case .number(let range):
             return typed("number", range.upperBound.isFinite ? limits(range.lowerBound, range.upperBound) : [])
-        case .string(let rule): return typed("string", [SourceEntry("maxLength", SchemaJSON.word(rule.lengthMax))])
+        case .string(let rule): return typed("string", [SourceEntry("maxLength", ConfigText.word(rule.lengthMax))])
         case .duration:
             return typed("string", [SourceEntry("pattern", .text("^(0|([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h|d))+)$"))])
         case .size:
@@ -92,19 +92,19 @@ package enum JSONSchema {
         case .object(let schema): return spec(schema)
         case .list(let element, let countMax):
             return typed(
-                "array", [SourceEntry("items", self.type(element)), SourceEntry("maxItems", SchemaJSON.word(countMax))])
+                "array", [SourceEntry("items", self.type(element)), SourceEntry("maxItems", ConfigText.word(countMax))])
         case .map(let element, let countMax):
             return typed(
                 "object",
                 [
                     SourceEntry("additionalProperties", self.type(element)),
-                    SourceEntry("maxProperties", SchemaJSON.word(countMax)),
+                    SourceEntry("maxProperties", ConfigText.word(countMax)),
                 ])
         case .chosen: return typed("object")
         case .oneOf(let choices):
             var node = spec(Schema(choices))
-            node.set("minProperties", SchemaJSON.word(1))
-            node.set("maxProperties", SchemaJSON.word(1))
+            node.set("minProperties", ConfigText.word(1))
+            node.set("maxProperties", ConfigText.word(1))
             return node
         case .any: return .map([])
         }

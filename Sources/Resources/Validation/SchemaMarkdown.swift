@@ -3,7 +3,11 @@ import Model
 /// The reference page of the resources, in Markdown: a table for each object, in the schema's order.
 package enum SchemaMarkdown {
     package static func reference(_ registry: KindRegistry) -> String {
-        registry.kinds.map { "## \($0.name)\n\n\($0.help)\n\n" + tables($0.schema, path: "") }.joined(separator: "\n")
+        registry.kinds.map(reference).joined(separator: "\n")
+    }
+
+    package static func reference(_ kind: ResourceKind) -> String {
+        "## \(kind.name)\n\n\(kind.help)\n\n" + tables(kind.schema, path: "")
     }
 
     private static func tables(_ schema: Schema, path: String) -> String {

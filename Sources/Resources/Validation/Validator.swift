@@ -218,7 +218,7 @@ package struct Validator {
             }
         case .number(let range):
             if style == .plain, let value = ScalarReading.number(text) {
-                check(value, in: range, node, what) { SchemaJSON.word($0).scalar ?? "" }
+                check(value, in: range, node, what) { ConfigText.word($0).scalar ?? "" }
                 return .number(value)
             }
         case .duration(let range):

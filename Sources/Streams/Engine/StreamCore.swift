@@ -79,14 +79,23 @@ final class StreamCore {
 
     func install(_ rule: CompiledRule) {
         let name = rule.configuration.name
-        runners[name] = RuleRunner(
-            rule, options: options, monotonic: context.time.monotonicNanoseconds(), keeping: runners[name])
+        let old = runners[name]
+        let runner = RuleRunner(
+            rule, options: options, monotonic: context.time.monotonicNanoseconds(), keeping: old)
+        runners[name] = runner
+        if let old {
+            origin = origins[0]
+            old.end(
+                old.alarms.filter { before in !runner.alarms.contains { $0.alarm.spec == before.alarm.spec } }, self)
+        }
         rulesChanged()
     }
 
-    /// False if there was none.
+    /// False if there was none. Its alarms return to normal.
     func remove(_ name: String) -> Bool {
-        guard runners.removeValue(forKey: name) != nil else { return false }
+        guard let runner = runners.removeValue(forKey: name) else { return false }
+        origin = origins[0]
+        runner.end(runner.alarms, self)
         rulesChanged()
         return true
     }

@@ -2,8 +2,9 @@ package import Model
 
 /// Takes what a rule's `historian` output makes. Implemented where the historian is known.
 package protocol HistorianOutput: Sendable {
-    /// Hands a batch over; never blocks. False if it was refused because a bound was reached: the caller counts it.
-    func record(_ batch: SampleBatch) -> Bool
+    /// Hands a batch over; never blocks. `refused` is called, at once or later and on any thread, if the batch was not
+    /// recorded.
+    func record(_ batch: SampleBatch, refused: @escaping @Sendable (Problem) -> Void)
 }
 
 /// Takes what a rule's `sink` output makes. Implemented where sinks are known.

@@ -6,8 +6,6 @@ package enum ModbusLimits {
     package static let pduBytesMax = 253
     /// An MBAP header and a PDU. Messaging on TCP/IP V1.0b, 4.2.1.
     package static let tcpFrameBytesMax = 260
-    /// Unit, PDU and checksum on a serial line.
-    package static let rtuFrameBytesMax = 256
     package static let readBitsMax = 2000
     package static let readRegistersMax = 125
     package static let writeBitsMax = 1968

@@ -30,11 +30,6 @@ package enum ModbusRequest: Sendable, Hashable {
         }
     }
 
-    package var isWrite: Bool {
-        if case .read = self { return false }
-        return true
-    }
-
     /// Bytes of data that a granted request brings back; nil where the answer is an echo.
     package var replyByteCount: Int? {
         switch self {

@@ -2,7 +2,7 @@ import Model
 
 /// What the fuzzer and the seeded run in the tests do with arbitrary bytes: everything between a file and a checked
 /// resource, and back to text.
-package enum ParserExercise {
+package enum ResourceParserProbe {
     private static let registry = KindRegistry([
         ResourceKind(
             name: "Any", plural: "anys", help: "One field of each type.",

@@ -5,7 +5,7 @@ import Model
 ///
 /// The columns `device`, `group` and `timestamp` (Unix milliseconds or RFC 3339) name the series and the time; they
 /// are not tags themselves. Columns are integers until a fraction is seen, then floats.
-final class HistorianRecorder {
+final class RuleRecording {
     /// Device and group pairs whose descriptors are kept.
     private static let seriesMax = 10_000
     private static let ownColumns: Set<String> = ["device", "group", "timestamp"]
