@@ -15,7 +15,10 @@ import Synchronization
 
 /// The parts of a node in the order in which they are opened; closed in the opposite order.
 final class NodeParts: Sendable {
+    /// Of devices, the console and what the node asks of others.
     let loops: MultiThreadedEventLoopGroup
+    /// Of MQTT's shards.
+    let brokerLoops: any EventLoopGroup
     let directory: DataDirectory
     let store: ResourceStore
     let accounts: Accounts
@@ -33,11 +36,13 @@ final class NodeParts: Sendable {
     private let subscriptions = Mutex<[any BusSubscription]>([])
 
     private init(
-        loops: MultiThreadedEventLoopGroup, directory: DataDirectory, store: ResourceStore, accounts: Accounts,
+        loops: MultiThreadedEventLoopGroup, brokerLoops: any EventLoopGroup, directory: DataDirectory,
+        store: ResourceStore, accounts: Accounts,
         historian: Historian, exchange: Exchange, broker: Broker, streams: StreamEngine, gateway: Gateway,
         controllers: ControllerHost, recorder: HistorianRecorder, access: AccessControl
     ) {
         self.loops = loops
+        self.brokerLoops = brokerLoops
         self.directory = directory
         self.store = store
         self.accounts = accounts
@@ -70,13 +75,20 @@ final class NodeParts: Sendable {
             directory.release()
             throw error
         }
+        let brokerLoops: any EventLoopGroup
+        do throws(Problem) {
+            brokerLoops = try BrokerLoops.make(threads: configuration.threads)
+        } catch {
+            directory.release()
+            throw error
+        }
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
-        let exchange = Exchange(loops: Array(loops.makeIterator()), time: time, random: random)
+        let exchange = Exchange(loops: Array(brokerLoops.makeIterator()), time: time, random: random)
         let resolver = SecretResolver(store: store, files: files)
         let access = try AccessControl(
             resolver: resolver, time: time, random: random, files: files, group: loops)
         let broker = Broker(
-            exchange: exchange, group: loops, authenticator: access.chain, log: log,
+            exchange: exchange, group: brokerLoops, authenticator: access.chain, log: log,
             files: files,
             secrets: { reference throws(Problem) in try await resolver.resolve(reference) })
         let streams = StreamEngine(bus: exchange, time: time, historian: RuleRecorder(historian: historian))
@@ -94,7 +106,8 @@ final class NodeParts: Sendable {
                 StoredOnlyController(kind: "Secret"),
             ], time: time)
         return NodeParts(
-            loops: loops, directory: directory, store: store, accounts: accounts, historian: historian,
+            loops: loops, brokerLoops: brokerLoops, directory: directory, store: store, accounts: accounts,
+            historian: historian,
             exchange: exchange, broker: broker, streams: streams, gateway: gateway, controllers: controllers,
             recorder: HistorianRecorder(historian), access: access)
     }
@@ -126,8 +139,9 @@ final class NodeParts: Sendable {
         await historian.close()
         store.close()
         directory.release()
-        // Nothing runs on the loops any more; an error here would be NIO's own and lose nothing.
+        // Nothing runs on the loops any more; an error here would be their own and lose nothing.
         try? await loops.shutdownGracefully()
+        try? await brokerLoops.shutdownGracefully()
     }
 }
 

@@ -42,7 +42,23 @@ private struct Admit: Authenticator {
     func authenticateNow(_ credentials: Credentials) -> AuthenticationDecision? { .accept(acceptance) }
 }
 
-/// Set by one task, seen by another.
+/// Runs a task's parts on the thread that asks: the loops of a desk are of one thread.
+private final class HandExecutor: TaskExecutor {
+    private let jobs = Mutex<[UnownedJob]>([])
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        jobs.withLock { $0.append(job) }
+    }
+
+    func run() {
+        while let job = jobs.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) {
+            job.runSynchronously(on: asUnownedTaskExecutor())
+        }
+    }
+}
+
+/// Set by a task, seen by the test.
 private final class Flag: Sendable {
     let isSet = Atomic<Bool>(false)
 }
@@ -71,18 +87,15 @@ struct RightsTests {
 
     private func review(
         _ desk: Desk, _ body: @escaping @Sendable (ClientIdentity) -> ClientReview = { _ in .keep }
-    ) async {
-        let exchange = desk.exchange
-        let done = Flag()
-        await withTaskGroup(of: Void.self) { tasks in
-            tasks.addTask {
-                await exchange.reviewClients(body)
-                done.isSet.store(true, ordering: .releasing)
-            }
-            while !done.isSet.load(ordering: .acquiring) {
-                desk.settle()
-                await Task.yield()
-            }
+    ) {
+        let (exchange, hand, done) = (desk.exchange, HandExecutor(), Flag())
+        Task(executorPreference: hand) {
+            await exchange.reviewClients(body)
+            done.isSet.store(true, ordering: .releasing)
+        }
+        while !done.isSet.load(ordering: .acquiring) {
+            hand.run()
+            desk.settle()
         }
         desk.settle()
     }
@@ -111,7 +124,7 @@ struct RightsTests {
     }
 
     @Test("answers are remembered across topics and asked anew after a review")
-    func epochs() async {
+    func epochs() {
         let (desk, rules) = (Desk(), TestRules())
         let client = join(desk, "c", acceptance(rules))
         _ = client.take()
@@ -120,13 +133,13 @@ struct RightsTests {
         rules.denied.withLock { $0 = [.init(topic: "a", qos: 1, retain: false)] }
         client.publish("a", "x", qos: .atLeastOnce)
         _ = client.take()
-        await review(desk)
+        review(desk)
         client.publish("a", "x", qos: .atLeastOnce)
         #expect(reasons(client) == [.notAuthorized])
     }
 
     @Test("who may do everything is not asked, until a review finds otherwise")
-    func open() async {
+    func open() {
         let (desk, rules) = (Desk(), TestRules())
         rules.isOpen.withLock { $0 = true }
         let client = join(desk, "c", acceptance(rules))
@@ -134,7 +147,7 @@ struct RightsTests {
         #expect(rules.asked.withLock { $0.isEmpty })
         rules.isOpen.withLock { $0 = false }
         rules.denied.withLock { $0 = [.init(topic: "a", qos: 1, retain: false)] }
-        await review(desk)
+        review(desk)
         _ = client.take()
         client.publish("a", "x", qos: .atLeastOnce)
         #expect(reasons(client) == [.notAuthorized])
@@ -161,7 +174,7 @@ struct RightsTests {
     }
 
     @Test("a rule that goes takes the subscription with it, and what waits because of it; the rest stays")
-    func revocation() async {
+    func revocation() {
         let (desk, rules) = (Desk(), TestRules())
         let client = join(desk, "c", acceptance(rules)) { $0.properties.receiveMaximum = 1 }
         client.send(
@@ -174,7 +187,7 @@ struct RightsTests {
             publisher.publish(topic, topic, qos: .atLeastOnce)
         }
         rules.deniedFilters.withLock { $0 = ["secret/#"] }
-        await review(desk)
+        review(desk)
         publisher.publish("secret/3", "secret/3", qos: .atLeastOnce)
         let messages = client.acknowledgeAll()
         #expect(messages.map { $0.payload.string } == ["plain/1", "plain/2"])
@@ -200,13 +213,13 @@ struct RightsTests {
     }
 
     @Test("a will that may not be published any more is not")
-    func will() async {
+    func will() {
         let (desk, rules) = (Desk(), TestRules())
         let watcher = desk.connected("w")
         watcher.subscribe("#")
         let client = join(desk, "c", acceptance(rules)) { $0.will = WillPacket(topic: "gone", payload: "x") }
         rules.denied.withLock { $0 = [.init(topic: "gone", qos: 0, retain: false)] }
-        await review(desk)
+        review(desk)
         client.vanish()
         #expect(watcher.payloads().isEmpty)
         let refused = join(desk, "d", acceptance(rules)) { $0.will = WillPacket(topic: "gone", payload: "x") }
@@ -214,20 +227,20 @@ struct RightsTests {
     }
 
     @Test("a review can change rights in place, and disconnect")
-    func change() async {
+    func change() {
         let (desk, rules) = (Desk(), TestRules())
         let client = join(desk, "c", acceptance(rules))
         _ = client.take()
         client.publish("tundish/d/g/write", "{}", qos: .atLeastOnce)
         #expect(reasons(client) == [.notAuthorized])
         #expect(rules.refusedByGuard.withLock { $0 } == ["tundish/d/g/write"])
-        await review(desk) { identity in
+        review(desk) { identity in
             identity.username == "ali"
                 ? .change(roles: ["operator"], isSuperuser: false, mayWriteDevices: true) : .keep
         }
         client.publish("tundish/d/g/write", "{}", qos: .atLeastOnce)
         #expect(reasons(client) == [.noMatchingSubscribers])
-        await review(desk) { _ in .disconnect(.notAuthorized) }
+        review(desk) { _ in .disconnect(.notAuthorized) }
         #expect(client.isClosed)
     }
 
@@ -255,10 +268,14 @@ struct RightsTests {
             return
         }
         #expect(connack.properties.authenticationMethod == nil)
-        var packet = ReasonPacket(reason: .reauthenticate)
-        packet.properties.authenticationMethod = "SCRAM-SHA-256"
-        client.send(.auth(packet))
+        var authentication = ReasonPacket(reason: .reauthenticate)
+        authentication.properties.authenticationMethod = "SCRAM-SHA-256"
+        client.send(.auth(authentication))
         #expect(client.isClosed)
-        #expect(client.packets == [.disconnect(ReasonPacket(reason: .protocolError))])
+        guard case .disconnect(let packet)? = client.packets.first else {
+            Issue.record("no DISCONNECT")
+            return
+        }
+        #expect(packet.reason == .protocolError && client.packets.count == 1)
     }
 }

@@ -27,17 +27,15 @@ struct EventDesk {
     fileprivate(set) var watched: UInt8 = 0
     fileprivate var pending: [Message] = []
     fileprivate(set) var overflowed: UInt64 = 0
-    /// Set while events are published, so that delivering an event makes no event.
-    fileprivate var isTelling = false
 
     @inline(__always)
-    func watches(_ event: ClientEvent) -> Bool { watched != 0 && watched & event.bit != 0 && !isTelling }
+    func watches(_ event: ClientEvent) -> Bool { watched != 0 && watched & event.bit != 0 }
 }
 
 extension Shard {
     /// A filter came or went: looks again who wants which event.
     func eventFiltersChanged(_ pattern: Bytes) {
-        guard pattern.withUnsafeBytes({ $0.starts(with: "$events/".utf8) }) else { return }
+        guard pattern.withUnsafeBytes({ $0.starts(with: ClientEvent.prefix.utf8) }) else { return }
         events.watched = 0
         for event in ClientEvent.allCases where route(known: event.topic).hasSubscribers { events.watched |= event.bit }
     }
@@ -58,9 +56,12 @@ extension Shard {
         var batch: [Message] = []
         swap(&batch, &events.pending)
         _ = refreshNow()
-        events.isTelling = true
         for message in batch { _ = publish(message) }
-        events.isTelling = false
+    }
+
+    /// Whether it is an event itself, of this shard or another: delivering one makes no event.
+    private static func isEvent(_ publication: borrowing Publication) -> Bool {
+        publication.topic.starts(with: ClientEvent.prefix.utf8)
     }
 
     // MARK: What happens
@@ -120,7 +121,7 @@ extension Shard {
     }
 
     func tellDelivered(_ connection: Connection, _ publication: Publication, qos: UInt8) {
-        guard let session = connection.session else { return }
+        guard !Self.isEvent(publication), let session = connection.session else { return }
         var fields = EventFields(connection, session, at: wallTime)
         fields.add("from_clientid", publication.origin.clientID)
         fields.add("from_username", publication.origin.username ?? "undefined")
@@ -143,6 +144,7 @@ extension Shard {
 
     /// Nobody subscribes to its topic.
     func tellDropped(_ publication: Publication, reason: String) {
+        guard !Self.isEvent(publication) else { return }
         var fields = EventFields(at: wallTime)
         fields.add("reason", reason)
         fields.add("clientid", publication.origin.clientID)

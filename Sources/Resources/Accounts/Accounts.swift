@@ -112,11 +112,12 @@ package final class Accounts: Sendable {
         let root = SourceNode.map([
             SourceEntry("kind", .text(key.kind)), SourceEntry("name", .text(username)), SourceEntry("spec", spec),
         ])
-        _ = try await store.apply(
+        let applied = try await store.apply(
             Array(SourceWriter.json(root).utf8), file: "setup", format: .json,
             ChangeContext(author: username, source: ChangeSource(.console), expected: [key: 0]))
         setupToken.withLock { $0 = nil }
-        return Principal(username: username, roles: [.administrator])
+        let revision = applied.changes.first { $0.key == key }?.revision ?? applied.revision
+        return Principal(username: username, roles: [.administrator], revision: revision)
     }
 
     // MARK: Signing in
