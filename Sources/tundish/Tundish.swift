@@ -12,7 +12,8 @@ struct Tundish: AsyncParsableCommand {
             """,
         version: NodeVersion.text,
         subcommands: [
-            Serve.self, Demo.self, Check.self, SchemaCommand.self, Plan.self, Apply.self, Get.self, Delete.self, History.self,
+            Serve.self, Demo.self, Check.self, SchemaCommand.self, Plan.self, Apply.self, Get.self, Delete.self,
+            History.self,
             Rollback.self, Clients.self, Subscriptions.self, Retained.self, Topics.self, Listeners.self, Refusals.self,
             Read.self, Write.self, Query.self, Publish.self, Subscribe.self, RuleCommand.self,
             Simulate.self, BenchCommand.self,

@@ -68,7 +68,9 @@ package struct FieldReader {
 
     package mutating func utf8(_ what: StaticString) throws(CodecError) -> UnsafeRawBufferPointer {
         let text = try slice(what)
-        guard UTF8Check.isValid(text, allowsNull: false) else { throw .malformed("\(what) is not UTF-8 without U+0000") }
+        guard UTF8Check.isValid(text, allowsNull: false) else {
+            throw .malformed("\(what) is not UTF-8 without U+0000")
+        }
         return text
     }
 

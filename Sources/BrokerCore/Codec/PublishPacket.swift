@@ -103,6 +103,7 @@ package struct PublishFrame {
     /// Whether the bytes may name a topic: UTF-8, no wildcard. An empty one is allowed here, for topic aliases.
     /// [MQTT-3.3.2-1] [MQTT-3.3.2-2]
     package static func isTopicName(_ topic: UnsafeRawBufferPointer) -> Bool {
-        UTF8Check.isValid(topic, allowsNull: false) && !topic.contains { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }
+        UTF8Check.isValid(topic, allowsNull: false)
+            && !topic.contains { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }
     }
 }
