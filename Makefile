@@ -3,6 +3,7 @@
 # make bench     the measured figures, each beside the limit it is held against
 # make ledger    kills the broker KILLS times under load and prints what was acknowledged to whom (default 200)
 # make fuzz      the fuzzers, SECONDS each (default 60)
+# make sanitize  the unit tests under AddressSanitizer, then under ThreadSanitizer
 # make lint      formatting
 # make install   the executable into PREFIX/bin (default /usr/local)
 
@@ -12,7 +13,7 @@ KILLS ?= 200
 RELEASE = .build/release/tundish
 FUZZERS = MQTTCodec MQTTSession ModbusCodec SQLParser ResourceParser JournalRecovery
 
-.PHONY: demo test unit integration release bench ledger fuzz lint install clean
+.PHONY: demo test unit integration release bench ledger fuzz sanitize lint install clean
 
 demo: release
 	$(RELEASE) demo
@@ -55,6 +56,14 @@ fuzz:
 	        $$(test -d Fuzz/$$name/seeds && echo Fuzz/$$name/seeds) || exit 1; \
 	done
 
+sanitize:
+	@scripts/bootstrap test
+	@for kind in address thread; do \
+	    swift build --build-tests --sanitize=$$kind --scratch-path .build-$$kind || exit 1; \
+	    ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=0:suppressions=Tests/thread-sanitizer.txt \
+	        swift test --skip-build --no-parallel --sanitize=$$kind --scratch-path .build-$$kind || exit 1; \
+	done
+
 lint:
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzz
 
@@ -62,4 +71,4 @@ install: release
 	install -D -m 0755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/tundish
 
 clean:
-	rm -rf .build .build-fuzz
+	rm -rf .build .build-fuzz .build-address .build-thread

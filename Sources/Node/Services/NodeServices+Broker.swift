@@ -60,6 +60,8 @@ extension NodeServices {
         }
     }
 
+    private static let topicRates = ["received", "sent", "dropped"]
+
     func topicMetrics() async -> [TopicMetricsReport] {
         await exchange.topicMetrics().map { figures in
             func rate(_ name: String, _ count: UInt64) -> Double {
@@ -73,11 +75,15 @@ extension NodeServices {
         }
     }
 
-    func startTopicMetrics(_ filter: TopicFilter) async throws(Problem) { try await exchange.startTopicMetrics(filter) }
+    func startTopicMetrics(_ filter: TopicFilter) async throws(Problem) {
+        try await exchange.startTopicMetrics(filter)
+        // From here on there is something to compare with: the first look shows a rate already.
+        for name in Self.topicRates { _ = rates.rate("topic \(name) \(filter.text)", 0) }
+    }
 
     func stopTopicMetrics(_ filter: String) async -> Bool {
         guard await exchange.stopTopicMetrics(filter) else { return false }
-        for name in ["received", "sent", "dropped"] { rates.forget("topic \(name) \(filter)") }
+        for name in Self.topicRates { rates.forget("topic \(name) \(filter)") }
         return true
     }
 

@@ -5,7 +5,7 @@ import { html } from "../html.js";
 import { bytes, compact, dateTime, hasText, number, relative, t } from "../i18n.js";
 
 const plain = (key, label, options = {}) => ({ key, label, sort: (item) => item[key], cell: (item) => item[key] ?? "–", ...options });
-const count = (key, label, options = {}) => plain(key, label, { right: true, width: "84px", narrowWidth: "70px", cell: (item) => compact(item[key]), ...options });
+const count = (key, label, options = {}) => plain(key, label, { right: true, width: "80px", narrowWidth: "70px", cell: (item) => compact(item[key]), ...options });
 const mono = (key) => (item) => html`<span class="mono" title=${item[key]}>${item[key]}</span>`;
 export const actionText = (action) => t("mqtt.action." + action);
 
@@ -16,13 +16,13 @@ export const keys = {
 
 export const columns = {
   clients: () => [
-    plain("clientId", t("mqtt.client"), { width: "19%", cell: (item) => html`<span class=${["strong", { muted: item.state !== "connected" }]} title=${item.clientId}>${item.clientId}</span>` }),
-    plain("state", t("devices.state"), { width: "104px", narrow: false, cell: (item) => badge(item.state === "connected" ? "good" : "", t("state." + item.state)) }),
-    plain("username", t("mqtt.user"), { width: "96px", narrow: false }),
-    plain("protocol", t("mqtt.protocol"), { width: "76px", narrow: false, cell: (item) => String(item.protocol).replace(/^MQTT\s*/i, "") }),
+    plain("clientId", t("mqtt.client"), { width: "15%", cell: (item) => html`<span class=${["strong", { muted: item.state !== "connected" }]} title=${item.clientId}>${item.clientId}</span>` }),
+    plain("state", t("devices.state"), { width: "118px", narrow: false, cell: (item) => badge(item.state === "connected" ? "good" : "", t("state." + item.state)) }),
+    plain("username", t("mqtt.user"), { width: "80px", narrow: false }),
+    plain("protocol", t("mqtt.protocol"), { width: "66px", narrow: false, cell: (item) => String(item.protocol).replace(/^MQTT\s*/i, "") }),
     plain("peer", t("mqtt.peer"), { narrow: false, cell: (item) => html`<span class="mono small" title=${item.peer}>${item.peer ?? "–"}</span>` }),
-    plain("listener", t("mqtt.listener"), { width: "92px", narrow: false }),
-    plain("connectedAt", t("mqtt.since"), { width: "112px", narrow: false, sort: (item) => -(item.connectedAt ?? 0), cell: (item) => html`<span class="small" title=${item.connectedAt ? dateTime(item.connectedAt) : null}>${relative(item.connectedAt)}</span>` }),
+    plain("listener", t("mqtt.listener"), { width: "80px", narrow: false }),
+    plain("connectedAt", t("mqtt.since"), { width: "108px", narrow: false, sort: (item) => -(item.connectedAt ?? 0), cell: (item) => html`<span class="small" title=${item.connectedAt ? dateTime(item.connectedAt) : null}>${relative(item.connectedAt)}</span>` }),
     count("subscriptions", t("mqtt.subscriptions"), { narrow: false, width: "72px" }), count("received", t("mqtt.received")), count("sent", t("mqtt.sent")),
     count("queued", t("mqtt.queued"), { narrow: false, cell: (item) => (item.queued > 0 ? badge("warn", number(item.queued)) : "0") }),
     count("dropped", t("mqtt.dropped"), { narrow: false, cell: (item) => (item.dropped > 0 ? badge("bad", number(item.dropped)) : "0") }),
