@@ -71,6 +71,8 @@ package struct ExchangeLimits: Sendable, Hashable {
     package var claimsPerClientMax = 16
     /// Longest Session Expiry Interval, in seconds; 0xFFFF_FFFF: the client decides.
     package var sessionExpirySecondsMax: UInt32 = 0xFFFF_FFFF
+    /// What EMQX's system topics call this broker: `$SYS/brokers/{nodeName}/...`; one topic level.
+    package var nodeName = "tundish"
     /// How often the `$SYS` topics are published, in seconds; 0: never.
     package var sysIntervalSeconds = 10
 

@@ -83,7 +83,10 @@ final class NodeParts: Sendable {
             throw error
         }
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
-        let exchange = Exchange(loops: Array(brokerLoops.makeIterator()), time: time, random: random)
+        var limits = ExchangeLimits()
+        limits.nodeName = "tundish@\(ProcessFigures.hostName())"
+        let exchange = Exchange(
+            loops: Array(brokerLoops.makeIterator()), limits: limits, time: time, random: random)
         let resolver = SecretResolver(store: store, files: files)
         let access = try AccessControl(
             resolver: resolver, time: time, random: random, files: files, group: loops)

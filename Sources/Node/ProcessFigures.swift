@@ -14,6 +14,14 @@ package enum ProcessFigures {
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
 
+    /// The machine's name; `localhost` where it has none.
+    package static func hostName() -> String {
+        var bytes = [CChar](repeating: 0, count: 256)
+        guard gethostname(&bytes, bytes.count - 1) == 0 else { return "localhost" }
+        let name = String(decoding: bytes.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return name.isEmpty ? "localhost" : name
+    }
+
     /// Resident memory in bytes; 0 where the system does not tell.
     package static func residentBytes() -> Int {
         guard let text = try? readTextFile("/proc/self/statm") else { return 0 }

@@ -9,8 +9,8 @@ package final class Exchange: Bus {
     package let limits: ExchangeLimits
     package let time: any TimeSource
     let startedAt: Timestamp
-    /// Client, subscription and hand-over counts for `$SYS`.
-    let clientsMaximum = Atomic<Int>(0)
+    /// For `$SYS`.
+    let maxima = Mutex(GaugeMaxima())
     let averages = Mutex(LoadAverages())
     /// Filters whose messages are counted, and since when.
     let topicMeters = Mutex<[String: Timestamp]>([:])

@@ -56,24 +56,22 @@ extension Exchange {
     }
 
     private func publishSystemTopics(_ publisher: any BusPublisher, _ origin: Origin) async {
-        let values = await systemTopics()
         let now = time.now()
-        var messages: [Message] = []
-        for (name, text) in values {
-            messages.append(
+        publisher.publish(
+            await systemTopics().map { name, text in
                 Message(
-                    topic: Topic(unchecked: Bytes("$SYS/broker/" + name)), payload: .bytes(Bytes(text)), retain: true,
-                    receivedAt: now, origin: origin))
-        }
-        publisher.publish(messages)
+                    topic: Topic(unchecked: Bytes("$SYS/" + name)), payload: .bytes(Bytes(text)), retain: true,
+                    receivedAt: now, origin: origin)
+            })
     }
 
-    /// The topics below `$SYS/broker/` and their values, under Mosquitto's names.
+    /// The topics below `$SYS/` and their values: `broker/...` under Mosquitto's names, `brokers/...` under EMQX's.
     func systemTopics() async -> [(name: String, value: String)] {
         let (counters, gauges) = await totals()
-        let uptime = (time.now().nanoseconds - startedAt.nanoseconds) / 1_000_000_000
-        let maximum = max(clientsMaximum.load(ordering: .relaxed), gauges.connections)
-        clientsMaximum.store(maximum, ordering: .relaxed)
+        let maxima = maxima.withLock { maxima in
+            maxima.take(gauges)
+            return maxima
+        }
         let load = averages.withLock { averages in
             averages.update(
                 [
@@ -83,20 +81,61 @@ extension Exchange {
                 ].map(Double.init), seconds: Double(max(1, limits.sysIntervalSeconds)))
             return averages.values
         }
+        let figures = SystemFigures(
+            counters: counters, gauges: gauges, maxima: maxima, load: load, now: time.now(), startedAt: startedAt)
+        let node = limits.nodeName
+        return figures.mosquittoTopics.map { ("broker/" + $0.name, $0.value) } + [("brokers", node)]
+            + figures.emqxTopics.map { ("brokers/\(node)/" + $0.name, $0.value) }
+    }
+}
+
+/// The most that there has been of what is published with its maximum.
+struct GaugeMaxima {
+    var connections = 0
+    var sessions = 0
+    var subscriptions = 0
+    var sharedSubscriptions = 0
+    var retained = 0
+
+    mutating func take(_ gauges: ShardGauges) {
+        connections = max(connections, gauges.connections)
+        sessions = max(sessions, gauges.sessions)
+        subscriptions = max(subscriptions, gauges.subscriptions)
+        sharedSubscriptions = max(sharedSubscriptions, gauges.sharedSubscriptions)
+        retained = max(retained, gauges.retained)
+    }
+}
+
+/// What the broker counts and holds, as the values of system topics.
+struct SystemFigures {
+    let counters: ShardCounters
+    let gauges: ShardGauges
+    let maxima: GaugeMaxima
+    /// By `LoadAverages.names` and minutes.
+    let load: [[Double]]
+    let now: Timestamp
+    let startedAt: Timestamp
+
+    private var uptimeSeconds: Int64 { (now.nanoseconds - startedAt.nanoseconds) / 1_000_000_000 }
+
+    /// Below `$SYS/broker/`.
+    var mosquittoTopics: [(name: String, value: String)] {
+        let stored = gauges.retained + gauges.queued
+        let away = gauges.sessions - gauges.connections
         var topics: [(name: String, value: String)] = [
             ("version", "tundish version 0.1"),
-            ("uptime", "\(uptime) seconds"),
+            ("uptime", "\(uptimeSeconds) seconds"),
             ("clients/total", "\(gauges.sessions)"),
             ("clients/connected", "\(gauges.connections)"),
             ("clients/active", "\(gauges.connections)"),
-            ("clients/disconnected", "\(gauges.sessions - gauges.connections)"),
-            ("clients/inactive", "\(gauges.sessions - gauges.connections)"),
-            ("clients/maximum", "\(maximum)"),
+            ("clients/disconnected", "\(away)"),
+            ("clients/inactive", "\(away)"),
+            ("clients/maximum", "\(maxima.connections)"),
             ("clients/expired", "\(counters.sessionsExpired)"),
             ("messages/received", "\(counters.packetsReceived)"),
             ("messages/sent", "\(counters.packetsSent)"),
-            ("messages/stored", "\(gauges.retained + gauges.queued)"),
-            ("store/messages/count", "\(gauges.retained + gauges.queued)"),
+            ("messages/stored", "\(stored)"),
+            ("store/messages/count", "\(stored)"),
             ("store/messages/bytes", "\(gauges.retainedBytes)"),
             ("retained messages/count", "\(gauges.retained)"),
             ("subscriptions/count", "\(gauges.subscriptions)"),
@@ -117,6 +156,42 @@ extension Exchange {
                     ("load/\(name)/\(minutes)min", "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"))
             }
         }
+        return topics
+    }
+
+    /// Below `$SYS/brokers/{node}/`, those of EMQX's that this broker counts.
+    var emqxTopics: [(name: String, value: String)] {
+        var topics: [(name: String, value: String)] = [
+            ("version", "0.1"), ("sysdescr", "Tundish"), ("uptime", "\(uptimeSeconds)"), ("datetime", now.description),
+        ]
+        let stats = [
+            ("connections", gauges.sessions, maxima.sessions),
+            ("live_connections", gauges.connections, maxima.connections),
+            ("sessions", gauges.sessions, maxima.sessions),
+            ("subscribers", gauges.subscriptions, maxima.subscriptions),
+            ("subscriptions", gauges.subscriptions, maxima.subscriptions),
+            ("subscriptions/shared", gauges.sharedSubscriptions, maxima.sharedSubscriptions),
+            ("retained", gauges.retained, maxima.retained),
+        ]
+        for (name, count, maximum) in stats {
+            topics.append(("stats/\(name)/count", "\(count)"))
+            topics.append(("stats/\(name)/max", "\(maximum)"))
+        }
+        let metrics = [
+            ("bytes/received", counters.bytesReceived), ("bytes/sent", counters.bytesSent),
+            ("packets/received", counters.packetsReceived), ("packets/sent", counters.packetsSent),
+            ("packets/publish/received", counters.publishReceived), ("packets/publish/sent", counters.publishSent),
+            ("messages/received", counters.publishReceived), ("messages/sent", counters.publishSent),
+            ("messages/delivered", counters.publishSent), ("messages/dropped", counters.dropped),
+            ("messages/dropped/expired", counters.expired), ("messages/retained", UInt64(gauges.retained)),
+            ("client/connected", counters.connected), ("session/takenover", counters.takenOver),
+            ("session/terminated", counters.sessionsExpired),
+            (
+                "authorization/deny",
+                counters.publishDenied + counters.subscribeDenied
+            ),
+        ]
+        for (name, count) in metrics { topics.append(("metrics/" + name, "\(count)")) }
         return topics
     }
 }
