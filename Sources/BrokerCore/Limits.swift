@@ -47,8 +47,14 @@ package struct ConnectionLimits: Sendable, Hashable {
 
 /// The bounds of everything in a broker that could grow.
 package struct ExchangeLimits: Sendable, Hashable {
-    /// Messages that wait for one session beyond those in flight; newer ones are dropped and counted.
+    /// Messages that wait for one session beyond those in flight, and their bytes; more are dropped and counted.
     package var sessionQueueMax = 100_000
+    package var sessionQueueBytesMax = 1 << 30
+    /// Whether a full queue drops its oldest message instead of the newest.
+    package var sessionQueueDropsOldest = false
+    /// Bytes of waiting messages that a shard keeps in memory; what comes beyond is read back from the log when its
+    /// client returns.
+    package var keptBytesMax = 64 << 20
     /// Messages sent to one client and not yet acknowledged, if the client does not say less.
     package var inflightMax = 1024
     /// Unsent bytes of a client that reads too slowly, after which QoS 0 messages for it are dropped and counted.

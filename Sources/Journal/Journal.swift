@@ -72,8 +72,9 @@ package final class Journal: Sendable {
         var refusal: Problem?
         state.signal { state in
             refusal = refusalReason(state, size: size)
-            if refusal != nil {
+            if let refusal {
                 state.stats.recordsRefused += UInt64(records.count)
+                if options.stopsOnRefusal, state.failure == nil, !state.isClosing { state.failure = refusal }
                 return false
             }
             state.pending.append(PendingAppend(records: records, bytes: size, completion: completion))
@@ -140,13 +141,18 @@ package final class Journal: Sendable {
     /// acknowledged may or may not be there afterwards.
     package func reopen() async throws(Problem) {
         let result: Result<Void, Problem> = await withCheckedContinuation { continuation in
-            request { state in
-                state.reopenRequests.append { continuation.resume(returning: $0) }
-            } orElse: {
-                continuation.resume(returning: .failure($0))
-            }
+            reopen { continuation.resume(returning: $0) }
         }
         try result.get()
+    }
+
+    /// The same with a call back, on the writer's thread, which it must not hold up.
+    package func reopen(completion: @escaping @Sendable (Result<Void, Problem>) -> Void) {
+        request { state in
+            state.reopenRequests.append(completion)
+        } orElse: {
+            completion(.failure($0))
+        }
     }
 
     /// Makes durable what is pending, writes the cursors, and ends. Later appends fail with `journal.closed`.

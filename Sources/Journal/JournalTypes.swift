@@ -28,11 +28,15 @@ package struct JournalOptions: Sendable {
     package var recordBytesMax: Int
     /// Bound on what waits in memory for the writer. More is refused with `journal.busy`, whatever the policy.
     package var pendingBytesMax: Int
+    /// After any refusal nothing more is accepted until `reopen`, so that no later append overtakes one that was
+    /// refused and comes again.
+    package var stopsOnRefusal: Bool
 
     package init(
         bytesMax: Int = 1 << 30, segmentBytes: Int = 32 << 20, onFull: JournalFullPolicy = .refuse,
-        recordBytesMax: Int = 16 << 20, pendingBytesMax: Int = 64 << 20
+        recordBytesMax: Int = 16 << 20, pendingBytesMax: Int = 64 << 20, stopsOnRefusal: Bool = false
     ) {
+        self.stopsOnRefusal = stopsOnRefusal
         self.bytesMax = max(bytesMax, 4096)
         self.segmentBytes = max(1024, min(segmentBytes, self.bytesMax / 4))
         self.onFull = onFull

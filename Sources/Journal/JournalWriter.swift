@@ -230,6 +230,7 @@ final class JournalWriter: @unchecked Sendable {
         let problem = Problem(
             cause.fileFault == .full ? "journal.full" : "journal.refused",
             "journal \(directory): \(cause.message)", cause.arguments.merging(["journal": directory]) { a, _ in a })
+        if options.stopsOnRefusal { state.withLock { $0.failure = problem } }
         finish(work.appends, .failure(problem))
     }
 

@@ -24,6 +24,8 @@ final class NodeParts: Sendable {
     let accounts: Accounts
     let historian: Historian
     let recorder: HistorianRecorder
+    /// What the broker keeps for its clients.
+    let messages: MessageLog
     let exchange: Exchange
     let broker: Broker
     let streams: StreamEngine
@@ -31,14 +33,15 @@ final class NodeParts: Sendable {
     let controllers: ControllerHost
     let alarmBook = AlarmBook()
     let access: AccessControl
-    let readiness = ReadinessBook(parts: ["resources"])
+    let readiness = ReadinessBook(parts: ["resources", "broker"])
     let metricSources: [any MetricSource]
     private let subscriptions = Mutex<[any BusSubscription]>([])
 
     private init(
         loops: MultiThreadedEventLoopGroup, brokerLoops: any EventLoopGroup, directory: DataDirectory,
         store: ResourceStore, accounts: Accounts,
-        historian: Historian, exchange: Exchange, broker: Broker, streams: StreamEngine, gateway: Gateway,
+        historian: Historian, messages: MessageLog, exchange: Exchange, broker: Broker, streams: StreamEngine,
+        gateway: Gateway,
         controllers: ControllerHost, recorder: HistorianRecorder, access: AccessControl
     ) {
         self.loops = loops
@@ -49,12 +52,13 @@ final class NodeParts: Sendable {
         self.historian = historian
         self.recorder = recorder
         self.access = access
+        self.messages = messages
         self.exchange = exchange
         self.broker = broker
         self.streams = streams
         self.gateway = gateway
         self.controllers = controllers
-        metricSources = [exchange, broker, gateway, streams, historian, store] + access.metricSources
+        metricSources = [exchange, messages, broker, gateway, streams, historian, store] + access.metricSources
     }
 
     static func open(
@@ -65,12 +69,20 @@ final class NodeParts: Sendable {
         let store: ResourceStore
         let accounts: Accounts
         let historian: Historian
+        let messages: MessageLog
         do {
             store = try ResourceStore(directory, registry: NodeKinds.registry, time: time, random: random)
             let resolver = SecretResolver(store: store, files: files)
             accounts = try await Accounts(store: store, resolver: resolver, directory: directory, time: time)
             historian = try await Historian.open(
                 HistorianOptions(directory: directory.file("historian")), files: files, time: time)
+            messages = try MessageLog.open(directory.file("broker"), files: files, time: time) { problem in
+                if let problem {
+                    log.error("what must be kept is refused: \(problem.message)")
+                } else {
+                    log.notice("the broker's log is writable again")
+                }
+            }
         } catch {
             directory.release()
             throw error
@@ -86,7 +98,7 @@ final class NodeParts: Sendable {
         var limits = ExchangeLimits()
         limits.nodeName = "tundish@\(ProcessFigures.hostName())"
         let exchange = Exchange(
-            loops: Array(brokerLoops.makeIterator()), limits: limits, time: time, random: random)
+            loops: Array(brokerLoops.makeIterator()), limits: limits, time: time, random: random, store: messages)
         let resolver = SecretResolver(store: store, files: files)
         let access = try AccessControl(
             resolver: resolver, time: time, random: random, files: files, group: loops)
@@ -110,9 +122,32 @@ final class NodeParts: Sendable {
             ], time: time)
         return NodeParts(
             loops: loops, brokerLoops: brokerLoops, directory: directory, store: store, accounts: accounts,
-            historian: historian,
+            historian: historian, messages: messages,
             exchange: exchange, broker: broker, streams: streams, gateway: gateway, controllers: controllers,
             recorder: HistorianRecorder(historian), access: access)
+    }
+
+    /// Takes up what the broker kept; clients may come meanwhile, and wait.
+    func recover(_ log: Logger) {
+        exchange.recover { [readiness] report in
+            guard let problem = report.problem else {
+                readiness.isThere("broker")
+                if report.sessions + report.retained > 0 {
+                    log.info(
+                        "broker: \(report.sessions) sessions, \(report.messages) messages, \(report.retained) of them retained, after \(report.seconds) s"
+                    )
+                }
+                if report.damagedBlocks > 0 {
+                    log.error("broker: \(report.damagedBlocks) blocks of the log are damaged; what they held is lost")
+                }
+                return
+            }
+            log.error("broker: the log cannot be read: \(problem.message)")
+            Task {
+                try await Task.sleep(for: .seconds(5))
+                self.recover(log)
+            }
+        }
     }
 
     /// Puts the historian and the alarm book on the bus.
@@ -139,6 +174,8 @@ final class NodeParts: Sendable {
         await streams.stop()
         await exchange.stop()
         for subscription in subscriptions.withLock({ $0 }) { await subscription.cancel() }
+        await exchange.flush()
+        await messages.close()
         await historian.close()
         store.close()
         directory.release()

@@ -83,6 +83,7 @@ package final class TundishNode: Sendable {
 
     /// Subscribers first, then what publishes; configuration files before the controllers look at the store.
     private func startParts() async throws {
+        parts.recover(log)
         try await parts.subscribe()
         try await parts.gateway.start()
         try await seedDefaultListener()

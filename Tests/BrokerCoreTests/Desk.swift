@@ -9,16 +9,16 @@ import Synchronization
 /// Shards on loops that move only when told, with a clock that does too.
 final class Desk {
     let loops: [EmbeddedEventLoop]
-    let time = ManualTime()
+    let time: ManualTime
     let exchange: Exchange
 
     init(
-        shards: Int = 1, limits: ExchangeLimits = ExchangeLimits(),
-        makeLog: (Int) -> any DurabilityLog = { _ in ImmediateLog() }
+        shards: Int = 1, limits: ExchangeLimits = ExchangeLimits(), durable store: (any DurabilityStore)? = nil,
+        time: ManualTime = ManualTime(), seed: UInt64 = 1
     ) {
+        self.time = time
         loops = (0..<shards).map { _ in EmbeddedEventLoop() }
-        exchange = Exchange(
-            loops: loops, limits: limits, time: time, random: SeededRandom(seed: 1), makeLog: makeLog)
+        exchange = Exchange(loops: loops, limits: limits, time: time, random: SeededRandom(seed: seed), store: store)
     }
 
     /// Lets every shard run until all is quiet.

@@ -234,23 +234,10 @@ struct ShardTests {
 
     @Test("an acknowledgement waits for the log and keeps its order")
     func durability() throws {
-        final class SlowLog: DurabilityLog {
-            var position: UInt64 = 0
-            var durable: UInt64 = 0
-            var onDurable: (() -> Void)?
-            func append(_ record: DurableRecord) -> UInt64 {
-                position += 1
-                return position
-            }
-            func sync() {
-                durable = position
-                onDurable?()
-            }
-        }
-        let desk = Desk()
-        let log = SlowLog()
-        let exchange = Exchange(
-            loops: desk.loops, time: desk.time, random: SeededRandom(seed: 1), makeLog: { _ in log })
+        let log = TestStore()
+        let desk = Desk(store: log)
+        log.isImmediate = false
+        let exchange = desk.exchange
         let context = ConnectionContext(
             peer: "", isLoopback: true, listener: "", limits: ConnectionLimits(), authenticator: AllowAnonymous())
         func connect(_ id: String, expiry: UInt32) -> TestClient {

@@ -335,7 +335,8 @@ class Run:
         number = int(payload.split(b" ", 1)[0])
         self.brief_got[number] += 1
         entry = self.book.sent[topic].get(number)
-        if entry and entry.acknowledged_at:
+        # What was on its way already is sent again, however old it is.
+        if entry and entry.acknowledged_at and not self.brief_sleeper.client.is_repeat:
             age = time.monotonic() - entry.acknowledged_at
             if age > SHORT_EXPIRY + SLACK_SECONDS:
                 self.book.violation("expired", f"brief-sleeper got {topic} {number}, {age:.1f} s old")
@@ -405,9 +406,14 @@ class Run:
     async def main(self):
         self.broker.start()
         started = time.monotonic()
-        for actor in self.actors:
+        # What is published before somebody subscribes is not owed to him.
+        receivers = [*self.steady, *self.flapping, *self.sleepers]
+        for actor in receivers:
             actor.start()
-        await self.online([*self.steady, *self.flapping, *self.sleepers, self.keeper, *self.wills], 90)
+        await self.online(receivers, 90)
+        for actor in (*self.publishers, self.brief, self.lasting, self.keeper, *self.wills):
+            actor.start()
+        await self.online([self.keeper, *self.wills], 90)
         for sleeper in self.sleepers:
             await sleeper.sleep(True)
         flapper = asyncio.create_task(self.flap())

@@ -65,6 +65,8 @@ class Client:
 
     def __init__(self, client_id, on_message=None, clean=False, expiry=0xFFFF_FFFF, receive_maximum=100):
         self.id, self.on_message, self.clean, self.expiry = client_id, on_message, clean, expiry
+        # The message that is being handed over had been sent before.
+        self.is_repeat = False
         self.receive_maximum = receive_maximum
         self.writer = None
         self.outgoing = {}
@@ -200,6 +202,7 @@ class Client:
         if qos == 2:
             self.incoming.add(packet_id)
         if isNew and self.on_message:
+            self.is_repeat = bool(flags & 8)
             result = self.on_message(topic, payload, qos, bool(flags & 1), packet_id)
             if asyncio.iscoroutine(result):
                 await result

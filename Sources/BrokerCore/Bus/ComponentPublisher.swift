@@ -55,7 +55,7 @@ final class ComponentPublisher: BusPublisher {
 
     /// On the shard's event loop.
     func drain(on shard: Shard) {
-        if shard.isCongested {
+        if shard.isCongested || !shard.isReady {
             shard.waitingPublishers.append(self)
             return
         }
@@ -69,9 +69,11 @@ final class ComponentPublisher: BusPublisher {
         _ = shard.refreshNow()
         for batch in batches {
             if let reply = batch.reply {
-                reply.resume(returning: batch.messages.map { shard.publish($0) })
+                let outcomes = batch.messages.map { shard.offer($0) }
+                // The answer is an acknowledgement like any other.
+                shard.whenDurable(shard.log.awaited) { reply.resume(returning: outcomes) }
             } else {
-                for message in batch.messages { _ = shard.publish(message) }
+                for message in batch.messages { _ = shard.offer(message) }
             }
         }
     }

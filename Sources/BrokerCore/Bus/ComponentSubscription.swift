@@ -61,7 +61,7 @@ extension Shard {
             // The old ones go only now, so that what both match is not interrupted.
             for filter in removed { remove(component, filter) }
             if component.filters.isEmpty { components[ObjectIdentifier(component)] = nil }
-            if wantsRetained { sendRetained(to: component, added) }
+            if wantsRetained { sendRetainedWhenReady(to: component, added) }
             done()
         }
         for filter in added {
@@ -83,6 +83,11 @@ extension Shard {
         set.components.remove(at: index)
         forget(pattern)
         removeInterest(InterestKey(filter: filter.pattern, samplesOnly: component.samplesOnly))
+    }
+
+    private func sendRetainedWhenReady(to component: ComponentSubscription, _ filters: [TopicFilter]) {
+        if isReady { return sendRetained(to: component, filters) }
+        atReady.append { [self] in if !component.isCancelled { sendRetained(to: component, filters) } }
     }
 
     private func sendRetained(to component: ComponentSubscription, _ filters: [TopicFilter]) {

@@ -85,9 +85,6 @@ extension Connection {
         guard !revoked.isEmpty else { return }
         for subscription in revoked {
             _ = shard.unsubscribe(session, subscription.filter.text)
-            if session.isPersistent {
-                _ = shard.log.append(.unsubscribed(clientID: session.clientID, filter: subscription.filter.text))
-            }
         }
         shard.counters.subscriptionsRevoked += UInt64(revoked.count)
         session.discard(revoked.map(\.filter))
@@ -108,6 +105,8 @@ extension Session {
     func discard(_ filters: [TopicFilter]) {
         let kept = subscriptions.values.map(\.filter)
         func isUnwanted(_ queued: QueuedMessage) -> Bool {
+            // What is on disk is not looked at.
+            guard queued.message.isLoaded else { return false }
             let topic = Topic(unchecked: queued.message.topic)
             return filters.contains { $0.matches(topic) } && !kept.contains { $0.matches(topic) }
         }
@@ -117,7 +116,9 @@ extension Session {
         let (waiting, retained) = (queue.elements, replay.elements)
         queue.removeAll()
         replay.removeAll()
-        for queued in waiting where !isUnwanted(queued) { queue.append(queued) }
+        for queued in waiting {
+            if isUnwanted(queued) { forgetWaiting(queued) } else { queue.append(queued) }
+        }
         for queued in retained where !isUnwanted(queued) { replay.append(queued) }
     }
 }

@@ -20,7 +20,7 @@ extension Connection {
         pendingAcknowledgements.append(
             PendingAcknowledgement(position: logPosition, packetID: packetID, type: type, reason: reason))
         if type == .puback { pendingPubacks += 1 }
-        shard.awaitsLog.insert(id)
+        shard.awaitLog(self)
     }
 
     /// Sends what has become durable.
@@ -45,7 +45,7 @@ extension Connection {
         pendingAcknowledgements.append(
             PendingAcknowledgement(
                 position: position, packetID: packetID, type: .publish, reason: .success, message: queued))
-        shard.awaitsLog.insert(id)
+        shard.awaitLog(self)
     }
 
     func writeAcknowledgement(_ type: PacketType, _ packetID: UInt16, _ reason: ReasonCode) {
@@ -97,10 +97,7 @@ extension Connection {
         if state == .awaitingPuback, shard.events.watches(.messageAcknowledged) {
             shard.tellAcknowledged(session, packetID)
         }
-        session.inflight.remove(packetID)
-        if session.isPersistent {
-            _ = shard.log.append(.outgoing(clientID: session.clientID, packetID: packetID, isFinished: true))
-        }
+        session.finish(packetID)
         if !session.queue.isEmpty || !session.resending.isEmpty { session.pump() }
     }
 
@@ -109,20 +106,11 @@ extension Connection {
         switch session.inflight.state(packetID) {
         case .awaitingPubrec where reason.isError:
             // [MQTT-4.8.2-6]: refused by the client, not to be given to anyone else.
-            session.inflight.remove(packetID)
-            if session.isPersistent {
-                _ = shard.log.append(.outgoing(clientID: session.clientID, packetID: packetID, isFinished: true))
-            }
+            session.finish(packetID)
             session.pump()
         case .awaitingPubrec:
             if shard.events.watches(.messageAcknowledged) { shard.tellAcknowledged(session, packetID) }
-            session.inflight.markReceived(packetID)
-            var position: UInt64 = 0
-            if session.isPersistent {
-                position = shard.log.append(
-                    .outgoing(clientID: session.clientID, packetID: packetID, isFinished: false))
-            }
-            acknowledge(.pubrel, packetID, .success, logPosition: position)
+            acknowledge(.pubrel, packetID, .success, logPosition: session.received(packetID))
         case .awaitingPubcomp: acknowledge(.pubrel, packetID, .success, logPosition: 0)
         case .awaitingPuback: throw .protocolError("PUBREC for a QoS 1 message")
         case .free:
@@ -134,8 +122,8 @@ extension Connection {
     private func released(_ packetID: UInt16, _ session: Session) {
         let wasKnown = session.incoming.remove(packetID) != nil
         var position: UInt64 = 0
-        if wasKnown, session.isPersistent {
-            position = shard.log.append(.incoming(clientID: session.clientID, packetID: packetID, isReleased: true))
+        if wasKnown, session.isRecorded {
+            position = shard.log.incoming(session: session.number, packetID: packetID, isReleased: true)
         }
         // Also if it is not known: the first PUBCOMP may have been lost. Without a reason code, as Mosquitto.
         acknowledge(.pubcomp, packetID, .success, logPosition: position)

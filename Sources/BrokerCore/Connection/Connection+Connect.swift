@@ -150,8 +150,7 @@ extension Connection {
         if keepAliveSeconds > 0 { shard.armKeepAlive(self) }
         reviewSubscriptions(session)
         shard.setGroupsOnline(session, true)
-        session.resend()
-        session.pump()
+        session.resume()
         transport.resume()
     }
 

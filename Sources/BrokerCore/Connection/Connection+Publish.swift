@@ -36,6 +36,7 @@ extension Connection {
             acknowledge(parts, version == .v5 ? .notAuthorized : .success, logPosition: 0)
             return
         }
+        if parts.qos != .atMostOnce, shard.log.isRefusing, refuseUnkeepable(parts, route) { return }
         switch parts.qos {
         case .atMostOnce: _ = shard.publish(&publication, route)
         case .atLeastOnce:
@@ -54,13 +55,31 @@ extension Connection {
         if !session.incoming.contains(parts.packetID) {
             try checkQuota()
             session.incoming.insert(parts.packetID)
-            _ = shard.publish(&publication, route)
-            if session.isPersistent {
-                publication.logPosition = shard.log.append(
-                    .incoming(clientID: session.clientID, packetID: parts.packetID, isReleased: false))
+            // Together with the message in one block: either both survive or neither does.
+            var position: UInt64 = 0
+            if session.isRecorded {
+                position = shard.log.incoming(session: session.number, packetID: parts.packetID, isReleased: false)
             }
+            _ = shard.publish(&publication, route)
+            publication.logPosition = max(position, publication.logPosition)
         }
         acknowledge(parts, .success, logPosition: publication.logPosition)
+    }
+
+    /// Nothing can be made durable at the moment. What would have to be is refused before anybody gets it: MQTT 5.0
+    /// clients are told so, others are disconnected and send it again. True if it was.
+    private func refuseUnkeepable(_ parts: PublishFrame, _ route: Route) -> Bool {
+        guard shard.mustKeep(route, retain: parts.retain) || (parts.qos == .exactlyOnce && session?.isRecorded == true)
+        else { return false }
+        // Sent again: it was accepted before.
+        if parts.qos == .exactlyOnce, session?.incoming.contains(parts.packetID) == true { return false }
+        shard.counters.refusedByLog += 1
+        if version == .v5 {
+            acknowledge(parts, .quotaExceeded, logPosition: 0)
+        } else {
+            disconnect(.quotaExceeded)
+        }
+        return true
     }
 
     private func acknowledge(_ parts: PublishFrame, _ reason: ReasonCode, logPosition: UInt64) {

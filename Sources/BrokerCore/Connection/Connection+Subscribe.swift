@@ -58,11 +58,9 @@ extension Connection {
             if filter.shareName == nil, handling == 0 || (handling == 1 && isNew) {
                 pending.wantsRetained.append(subscription)
             }
-            if session.isPersistent {
-                pending.logPosition = shard.log.append(
-                    .subscribed(
-                        clientID: session.clientID, filter: filter.text, options: options,
-                        subscriptionID: subscriptionID))
+            if session.isRecorded {
+                pending.logPosition = shard.log.subscribed(
+                    session: session.number, filter: filter.text, options: options, subscriptionID: subscriptionID)
             }
         }
         installed(pending)
@@ -127,9 +125,7 @@ extension Connection {
             if shard.unsubscribe(session, filter) {
                 shard.tellUnsubscribed(session, filter)
                 reasons.append(.success)
-                if session.isPersistent {
-                    position = shard.log.append(.unsubscribed(clientID: session.clientID, filter: filter))
-                }
+                if session.isRecorded { position = shard.log.position }
             } else {
                 reasons.append(.noSubscriptionExisted)
             }
@@ -145,6 +141,6 @@ extension Connection {
         }
         pendingAcknowledgements.append(
             PendingAcknowledgement(position: logPosition, packetID: 0, type: type, reason: .success, frame: frame))
-        shard.awaitsLog.insert(id)
+        shard.awaitLog(self)
     }
 }

@@ -68,6 +68,9 @@ package final class Connection {
     /// When its proof ends, in monotonic nanoseconds.
     var expiresAt: Int64?
 
+    /// In the shard's list of those that wait for the log.
+    var awaitsLog = false
+
     // Output
     var out = ByteBuffer()
     var isDirty = false

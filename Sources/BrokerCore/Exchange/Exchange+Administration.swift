@@ -166,6 +166,13 @@ extension Exchange: MetricSource {
             counter("shard_batches_total", "Batches handed to other shards.", counters.handOverBatches),
             counter("congestions_total", "Times that publishers waited for another shard.", counters.congestions),
             counter("routes_resolved_total", "Topics looked up in the subscription tree.", counters.routesResolved),
+            counter(
+                "log_refused_total", "Publications refused because nothing could be made durable.",
+                counters.refusedByLog),
+            counter("log_let_go_total", "Waiting messages whose content went out of memory.", counters.letGo),
+            counter("log_read_back_total", "Waiting messages read back from disk.", counters.loaded),
+            counter("log_read_failures_total", "Times that the disk refused to be read.", counters.loadFailures),
+            counter("messages_lost_total", "Waiting messages that the disk had no more.", counters.lost),
         ]
     }
 }

@@ -9,6 +9,10 @@ package final class Exchange: Bus {
     package let limits: ExchangeLimits
     package let time: any TimeSource
     let startedAt: Timestamp
+    let hash: TopicHash
+    let store: (any DurabilityStore)?
+    /// What the last start found, once it is through.
+    let recovery = Mutex<RecoveryReport?>(nil)
     /// For `$SYS`.
     let maxima = Mutex(GaugeMaxima())
     let averages = Mutex(LoadAverages())
@@ -17,12 +21,15 @@ package final class Exchange: Bus {
     private let nextShard = Atomic<Int>(0)
     private let isStarted = Atomic<Bool>(false)
 
-    /// One shard for each of `loops`, 64 at most. `makeLog` gives the log of a shard by its index.
+    /// One shard for each of `loops`, 64 at most. `store`: where sessions, what waits for them, and retained messages
+    /// outlive the process; `recover` must then be called before clients are served. Nil: they live as long as it.
     package init(
         loops: [any EventLoop], limits: ExchangeLimits = ExchangeLimits(), time: any TimeSource = SystemTime(),
-        random: any RandomSource = SystemRandom(), makeLog: (Int) -> any DurabilityLog = { _ in ImmediateLog() }
+        random: any RandomSource = SystemRandom(), store: (any DurabilityStore)? = nil
     ) {
         let hash = TopicHash(seed: random.next())
+        self.hash = hash
+        self.store = store
         let used = Array(loops.prefix(64))
         self.limits = limits
         self.time = time
@@ -30,7 +37,7 @@ package final class Exchange: Bus {
         shards = used.indices.map { index in
             Shard(
                 index: index, count: used.count, loop: used[index], limits: limits, time: time, random: random,
-                hash: hash, log: makeLog(index))
+                hash: hash, store: store)
         }
         for shard in shards { shard.peers = shards }
     }
@@ -60,6 +67,11 @@ package final class Exchange: Bus {
                 for connection in shard.connections.values { connection.disconnect(.serverShuttingDown) }
             }
         }
+    }
+
+    /// Hands to the log what has happened so far, on its way between shards too.
+    package func flush() async {
+        for _ in 0..<3 { for shard in shards { await shard.run { $0.log.flush(always: true) } } }
     }
 
     /// Breaks the circle in which the shards hold each other, so that they go with this object. For those who make

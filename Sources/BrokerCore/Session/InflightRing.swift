@@ -62,6 +62,11 @@ struct InflightRing {
         return entries[index].state == .free ? nil : index
     }
 
+    func group(_ id: UInt16) -> SharedGroupKey? {
+        guard let place = place(id) else { return nil }
+        return entries[place].group
+    }
+
     func state(_ id: UInt16) -> InflightState {
         guard let place = place(id) else { return .free }
         return entries[place].state
@@ -70,20 +75,27 @@ struct InflightRing {
     /// What is in flight under a packet identifier.
     func entry(_ id: UInt16) -> InflightEntry? { place(id).map { entries[$0] } }
 
-    /// The message is received; only the handshake's end is awaited.
-    mutating func markReceived(_ id: UInt16) {
-        guard let place = place(id) else { return }
-        entries[place].state = .awaitingPubcomp
-        entries[place].message = nil
-        entries[place].group = nil
+    /// The message is received; only the handshake's end is awaited. Returns what is not needed any more.
+    @discardableResult
+    mutating func markReceived(_ id: UInt16) -> StoredMessage? {
+        guard let place = place(id) else { return nil }
+        defer {
+            entries[place].state = .awaitingPubcomp
+            entries[place].message = nil
+            entries[place].group = nil
+        }
+        return entries[place].message
     }
 
     /// Finishes a message.
-    mutating func remove(_ id: UInt16) {
-        guard let place = place(id) else { return }
+    @discardableResult
+    mutating func remove(_ id: UInt16) -> InflightEntry? {
+        guard let place = place(id) else { return nil }
+        let entry = entries[place]
         entries[place] = InflightEntry()
         count -= 1
         while oldest != next, entries[Int(oldest) & (entries.count &- 1)].state == .free { oldest &+= 1 }
+        return entry
     }
 
     /// What is unfinished, oldest first.

@@ -24,6 +24,13 @@ struct Publication {
     var message: Message?
     /// Where in the log the last record of the publication stands.
     var logPosition: UInt64 = 0
+    /// What this shard's persistent sessions keep; nobody else has it.
+    var kept: StoredMessage?
+    /// The message is the current one of the log's open block.
+    var isInLog = false
+    /// A client that is online may still need its content; a sleeping one would rather let it go.
+    var isHeldOnline = false
+    var mayLetGo = false
 
     /// Calls `body` with a publication over what is stored.
     @inline(__always)
@@ -48,23 +55,49 @@ struct Publication {
         if let message {
             made = StoredMessage(message, now: shard.now)
         } else {
-            // One block for the three parts.
-            let (topic, payload, properties) = (topic, payload, properties)
-            let block = ByteStorage(capacity: topic.count + payload.count + properties.count) { target in
-                UnsafeMutableRawBufferPointer(rebasing: target[0...]).copyMemory(from: topic)
-                UnsafeMutableRawBufferPointer(rebasing: target[topic.count...]).copyMemory(from: payload)
-                UnsafeMutableRawBufferPointer(rebasing: target[(topic.count + payload.count)...])
-                    .copyMemory(from: properties)
-                return target.count
-            }
-            let payloadEnd = topic.count + payload.count
             made = StoredMessage(
-                topic: Bytes(block, 0..<topic.count), payload: .bytes(Bytes(block, topic.count..<payloadEnd)),
-                wireProperties: properties.isEmpty ? Bytes() : Bytes(block, payloadEnd..<block.count),
+                block: StoredMessage.block(topic, payload, properties), topicCount: topic.count,
+                payloadCount: payload.count, propertyCount: properties.count,
                 qos: QoS(rawValue: qos) ?? .atMostOnce, retain: retain, receivedAt: shard.wallTime,
                 expiresAt: expiresAt, origin: origin)
         }
         stored = made
         return made
+    }
+
+    /// The message for persistent sessions of this shard, with its record in the log, made on the first call.
+    mutating func record(_ shard: Shard) -> StoredMessage {
+        if let kept {
+            if !isInLog { beginRecord(kept, shard) }
+            return kept
+        }
+        var message = store(shard)
+        if message.isShared { message = message.copy() }
+        kept = message
+        beginRecord(message, shard)
+        return message
+    }
+
+    private mutating func beginRecord(_ message: StoredMessage, _ shard: Shard) {
+        if isInLog { return }
+        isInLog = true
+        if message.id == 0 {
+            shard.log.published(message, type: .published, now: shard.now)
+        } else {
+            shard.log.about(message.id, arrived: false)
+        }
+    }
+
+    /// The message for another shard, or for the retained store.
+    mutating func share(_ shard: Shard, durableShards: UInt64 = 0) -> StoredMessage {
+        guard let kept else {
+            let stored = store(shard)
+            stored.isShared = true
+            return stored
+        }
+        let copy = kept.copy()
+        copy.isShared = true
+        copy.durableShards = durableShards
+        return copy
     }
 }

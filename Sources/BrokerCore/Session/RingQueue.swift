@@ -8,6 +8,9 @@ struct RingQueue<Element> {
 
     var first: Element? { count == 0 ? nil : slots[head] }
 
+    /// The oldest is at 0.
+    subscript(index: Int) -> Element? { index < count ? slots[(head &+ index) & (slots.count &- 1)] : nil }
+
     mutating func append(_ element: Element) {
         if count == slots.count { grow() }
         slots[(head &+ count) & (slots.count &- 1)] = element

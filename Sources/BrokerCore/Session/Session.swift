@@ -12,11 +12,14 @@ final class Subscription {
     /// Its place in its set's `sessions`.
     var position = 0
     let groupKey: SharedGroupKey?
+    /// As other shards are asked for it.
+    let interest: InterestKey
 
     init(
         session: Session, filter: TopicFilter, options: SubscriptionOptions, subscriptionID: UInt32,
         groupKey: SharedGroupKey?
     ) {
+        interest = InterestKey(filter: filter.pattern, isDurable: session.isRecorded)
         self.session = session
         self.filter = filter
         pattern = Bytes(filter.pattern)
@@ -70,6 +73,18 @@ final class Session {
     var isClaimed = false
     /// Another shard is taking it over: nothing is sent, everything waits.
     var isLeaving = false
+    /// Its number in the log; 0: it is not there.
+    var number: UInt64 = 0
+    /// Block of its beginning or its newest snapshot.
+    var since: UInt64 = 0
+    /// Bytes of what waits in `queue`.
+    var queueBytes = 0
+    /// Messages of QoS 2 that wait for their packet identifier to become durable before they are sent.
+    var waitingForLog = 0
+    /// Content is being read back.
+    var isLoading = false
+    /// What was in flight must go out again before anything else, and is being read back.
+    var isResuming = false
 
     init(clientID: String, shard: Shard, serial: UInt64, version: ProtocolVersion) {
         self.clientID = clientID
@@ -79,6 +94,8 @@ final class Session {
     }
 
     var isPersistent: Bool { expirySeconds > 0 }
+    /// What happens to its messages is written to the log: it began as a session that outlives its connection.
+    var isRecorded = false
 
     /// Hands a message over as one subscription wants it.
     @inline(__always)
@@ -116,35 +133,93 @@ final class Session {
     private func deliverGuaranteed(
         _ publication: inout Publication, flags: UInt8, subscriptionID: UInt32, group: SharedGroupKey?
     ) {
-        let message = publication.store(shard)
         if let connection, !isLeaving, queue.isEmpty, canSend, connection.isWritable {
-            if isPersistent {
-                publication.logPosition = shard.log.append(.queued(message, clientID: clientID, qos: flags & 3))
+            guard isRecorded else {
+                // A group's message may have a record for the sake of its other members.
+                let message = publication.kept ?? publication.store(shard)
+                publication.isHeldOnline = true
+                let id = inflight.add(message, flags: flags, subscriptionID: subscriptionID, group: group)
+                let fits = connection.write(
+                    &publication, qos: flags & 3, retain: flags & 4 != 0, packetID: id, subscriptionID: subscriptionID)
+                if !fits { finish(id) }
+                return
             }
-            let id = inflight.add(message, flags: flags, subscriptionID: subscriptionID, group: group)
-            if isPersistent, flags & 3 == 2 {
-                let queued = QueuedMessage(
-                    message: message, group: group, subscriptionID: subscriptionID, flags: flags)
-                if mustWait(queued, packetID: id, on: connection) { return }
-            }
-            let fits = connection.write(
-                &publication, qos: flags & 3, retain: flags & 4 != 0, packetID: id, subscriptionID: subscriptionID)
-            if !fits { inflight.remove(id) }
+            sendRecorded(&publication, flags: flags, subscriptionID: subscriptionID, group: group, on: connection)
             return
         }
-        guard queue.count < shard.limits.sessionQueueMax else {
+        let byteCount = publication.topic.count + publication.payload.count + publication.properties.count
+        guard makeRoom(byteCount) else {
+            if let group, let kept = publication.kept { shard.log.groupDone(kept.id, group: group.text) }
             drop()
             return
         }
-        if isPersistent {
-            publication.logPosition = shard.log.append(.queued(message, clientID: clientID, qos: flags & 3))
+        let message = isRecorded ? publication.record(shard) : publication.kept ?? publication.store(shard)
+        if isRecorded {
+            shard.hold(message)
+            shard.log.took(
+                session: number, flags: flags, subscriptionID: subscriptionID, group: group?.text, packetID: 0)
+            if connection == nil || queue.count > Session.aheadMax { publication.mayLetGo = true }
+        } else {
+            publication.isHeldOnline = true
         }
-        enqueue(
-            QueuedMessage(message: message, group: group, subscriptionID: subscriptionID, flags: flags), onReplay: false
-        )
+        queueBytes += byteCount
+        queue.append(QueuedMessage(message: message, group: group, subscriptionID: subscriptionID, flags: flags))
+    }
+
+    private func sendRecorded(
+        _ publication: inout Publication, flags: UInt8, subscriptionID: UInt32, group: SharedGroupKey?,
+        on connection: Connection
+    ) {
+        let message = publication.record(shard)
+        publication.isHeldOnline = true
+        shard.hold(message)
+        let id = inflight.add(message, flags: flags, subscriptionID: subscriptionID, group: group)
+        shard.log.took(
+            session: number, flags: flags, subscriptionID: subscriptionID, group: group?.text, packetID: id)
+        // Whatever comes behind a message that waits for the log waits too: the order stays.
+        if flags & 3 == 2 || waitingForLog > 0 {
+            waitingForLog += 1
+            connection.send(
+                QueuedMessage(message: message, group: group, subscriptionID: subscriptionID, flags: flags),
+                packetID: id, afterLog: shard.log.due())
+            return
+        }
+        let fits = connection.write(
+            &publication, qos: flags & 3, retain: flags & 4 != 0, packetID: id, subscriptionID: subscriptionID)
+        if !fits { finish(id) }
     }
 
     var canSend: Bool { resending.isEmpty && inflight.count < window && inflight.hasRoom }
+
+    /// Whether the queue takes another message, after what its policy lets go for it.
+    private func makeRoom(_ byteCount: Int) -> Bool {
+        let limits = shard.limits
+        while queue.count >= limits.sessionQueueMax
+            || (queueBytes + byteCount > limits.sessionQueueBytesMax && queueBytes > 0)
+        {
+            guard limits.sessionQueueDropsOldest, let oldest = queue.popFirst() else { return false }
+            forgetWaiting(oldest)
+            drop()
+        }
+        return true
+    }
+
+    /// A message that was taken out of `queue` will not be sent.
+    func forgetWaiting(_ queued: QueuedMessage) {
+        queueBytes -= min(queueBytes, queued.message.byteCount)
+        if isRecorded, queued.message.id != 0 { shard.log.removed(session: number, queued.message.id) }
+        leave(queued.message, queued.group)
+    }
+
+    /// This session has no more to do with a message.
+    private func leave(_ message: StoredMessage?, _ group: SharedGroupKey?) {
+        guard let message, message.id != 0 else { return }
+        if isRecorded {
+            shard.unhold(message)
+        } else if let group {
+            shard.log.groupDone(message.id, group: group.text)
+        }
+    }
 
     func enqueue(_ queued: QueuedMessage, onReplay: Bool) {
         if onReplay {
@@ -158,6 +233,7 @@ final class Session {
                 drop()
                 return
             }
+            queueBytes += queued.message.byteCount
             queue.append(queued)
         }
     }
@@ -169,35 +245,65 @@ final class Session {
 
     /// Sends what waits as far as the window and the transport allow.
     func pump() {
-        guard let connection, !isLeaving else { return }
+        guard let connection, !isLeaving, !isResuming else { return }
         if !resending.isEmpty { pumpResending(connection) }
         while connection.isWritable, let queued = replay.popFirst() {
             send(queued, packetID: 0, on: connection)
         }
-        while connection.isWritable, canSend, let queued = queue.popFirst() {
+        if queue.isEmpty { queueBytes = 0 }
+        while connection.isWritable, canSend, let queued = queue.first {
             if queued.message.expiresAt <= shard.now {
+                _ = queue.popFirst()
                 shard.counters.expired += 1
+                forgetWaiting(queued)
                 continue
             }
+            guard queued.message.isLoaded else {
+                if !queued.message.isLost { break }
+                // The disk has lost it: it is counted and passed over.
+                _ = queue.popFirst()
+                shard.counters.lost += 1
+                forgetWaiting(queued)
+                continue
+            }
+            _ = queue.popFirst()
+            queueBytes -= min(queueBytes, queued.message.byteCount)
             let id = inflight.add(
                 queued.message, flags: queued.flags, subscriptionID: queued.subscriptionID, group: queued.group)
             if mustWait(queued, packetID: id, on: connection) { continue }
-            if !send(queued, packetID: id, on: connection) { inflight.remove(id) }
+            if !send(queued, packetID: id, on: connection) { finish(id) }
         }
+        loadAhead()
     }
 
-    /// Records the packet identifier of a QoS 2 message; true if it is sent when that is durable.
+    /// Records that a waiting message is sent; true if that must be durable first.
     private func mustWait(_ queued: QueuedMessage, packetID: UInt16, on connection: Connection) -> Bool {
-        guard isPersistent, queued.flags & 3 == 2 else { return false }
-        let position = shard.log.append(.sending(queued.message, clientID: clientID, packetID: packetID))
-        if position <= shard.log.durable { return false }
-        connection.send(queued, packetID: packetID, afterLog: position)
+        guard isRecorded, queued.message.id != 0 else { return false }
+        shard.log.sending(session: number, queued.message.id, packetID: packetID)
+        if queued.flags & 3 != 2, waitingForLog == 0 { return false }
+        waitingForLog += 1
+        connection.send(queued, packetID: packetID, afterLog: shard.log.due())
         return true
     }
 
     /// What had to wait for the log.
     func sendNow(_ queued: QueuedMessage, packetID: UInt16, on connection: Connection) {
-        if !send(queued, packetID: packetID, on: connection) { inflight.remove(packetID) }
+        waitingForLog = max(0, waitingForLog - 1)
+        if !send(queued, packetID: packetID, on: connection) { finish(packetID) }
+    }
+
+    /// The message with this packet identifier is done with.
+    func finish(_ packetID: UInt16) {
+        guard let entry = inflight.remove(packetID) else { return }
+        if isRecorded { shard.log.finished(session: number, packetID: packetID) }
+        leave(entry.message, entry.group)
+    }
+
+    /// The client has the message of QoS 2. Where in the log that stands.
+    func received(_ packetID: UInt16) -> UInt64 {
+        let group = inflight.group(packetID)
+        leave(inflight.markReceived(packetID), group)
+        return isRecorded ? shard.log.received(session: number, packetID: packetID) : 0
     }
 
     @discardableResult
@@ -212,7 +318,7 @@ final class Session {
         }
     }
 
-    /// After a reconnect: what was not acknowledged goes out again with its packet identifiers. [MQTT-4.4.0-1]
+    /// After a reconnect, all being in memory: what was not acknowledged goes out again with its packet identifiers. [MQTT-4.4.0-1]
     func resend() {
         resending.removeAll()
         guard let connection else { return }
@@ -232,7 +338,7 @@ final class Session {
             guard let entry = inflight.entry(id), let message = entry.message else { continue }
             let queued = QueuedMessage(
                 message: message, group: entry.group, subscriptionID: entry.subscriptionID, flags: entry.flags)
-            if !send(queued, packetID: id, isDuplicate: true, on: connection) { inflight.remove(id) }
+            if !send(queued, packetID: id, isDuplicate: true, on: connection) { finish(id) }
         }
     }
 
@@ -246,21 +352,35 @@ final class Session {
     }
 
     /// Takes out the shared subscriptions' messages that may go to another member: QoS 1 unacknowledged and whatever
-    /// still waits. QoS 2 in flight stays. [MQTT-4.8.2-4]
+    /// still waits. QoS 2 in flight stays. [MQTT-4.8.2-4] What would have to be read back first stays too.
     func takeShared() -> [QueuedMessage] {
         var taken: [QueuedMessage] = []
         for entry in inflight.unfinished where entry.group != nil && entry.state == .awaitingPuback {
-            guard let message = entry.message else { continue }
+            guard let message = entry.message, message.isLoaded else { continue }
             taken.append(
                 QueuedMessage(
                     message: message, group: entry.group, subscriptionID: entry.subscriptionID, flags: entry.flags))
             inflight.remove(entry.packetID)
         }
         let waiting = queue.elements
-        guard waiting.contains(where: { $0.group != nil }) else { return taken }
-        queue.removeAll()
-        for queued in waiting {
-            if queued.group == nil { queue.append(queued) } else { taken.append(queued) }
+        if waiting.contains(where: { $0.group != nil }) {
+            queue.removeAll()
+            for queued in waiting {
+                if queued.group == nil || !queued.message.isLoaded {
+                    queue.append(queued)
+                } else {
+                    queueBytes -= min(queueBytes, queued.message.byteCount)
+                    taken.append(queued)
+                }
+            }
+        }
+        if isRecorded {
+            for queued in taken where queued.message.id != 0 {
+                if let group = queued.group {
+                    shard.log.gaveBack(session: number, queued.message.id, group: group.text)
+                }
+                shard.unhold(queued.message)
+            }
         }
         return taken
     }
@@ -269,14 +389,38 @@ final class Session {
 extension Session {
     /// A retained message for a new subscription. Bounded by what the store may hold, not by the queue's limit: a
     /// subscriber gets all of them.
-    func enqueueRetained(_ queued: QueuedMessage) {
+    func enqueueRetained(_ given: QueuedMessage) {
+        var queued = given
         if queued.flags & 3 == 0 {
             guard connection != nil else { return }
             enqueue(queued, onReplay: true)
         } else if queue.count < shard.limits.retainedMax {
+            if isRecorded {
+                // The retained store keeps its own.
+                queued.message = queued.message.copy()
+                if queued.message.id == 0 {
+                    shard.log.published(queued.message, type: .published, now: shard.now)
+                } else {
+                    shard.log.about(queued.message.id, arrived: false)
+                }
+                shard.hold(queued.message)
+                shard.log.took(
+                    session: number, flags: queued.flags, subscriptionID: queued.subscriptionID, group: nil,
+                    packetID: 0)
+            }
+            queueBytes += queued.message.byteCount
             queue.append(queued)
         } else {
             drop()
         }
+    }
+
+    /// Everything that it keeps is given up.
+    func leaveAll() {
+        for queued in queue.elements where queued.message.id != 0 { leave(queued.message, queued.group) }
+        for entry in inflight.unfinished { leave(entry.message, entry.group) }
+        queue.removeAll()
+        inflight = InflightRing()
+        queueBytes = 0
     }
 }

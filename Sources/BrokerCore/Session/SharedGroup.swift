@@ -20,11 +20,15 @@ final class SharedGroup {
         var options: SubscriptionOptions
         var subscriptionID: UInt32
         var isOnline: Bool
+        /// Its session outlives its connection.
+        var isRecorded = false
     }
 
     let key: SharedGroupKey
     private(set) var members: [Member] = []
     private var turn = 0
+    /// A member has or had a session that outlives its connection: what the group gets must be kept.
+    var isDurable = false
 
     init(key: SharedGroupKey) { self.key = key }
 

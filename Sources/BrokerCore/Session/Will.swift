@@ -22,3 +22,10 @@ struct Will: Sendable {
         delaySeconds = found.willDelayInterval ?? 0
     }
 }
+
+extension Will {
+    init(message: Message, delaySeconds: UInt32) {
+        self.message = message
+        self.delaySeconds = delaySeconds
+    }
+}

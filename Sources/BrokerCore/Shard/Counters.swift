@@ -38,6 +38,13 @@ package struct ShardCounters: Sendable {
     /// Times that publishers had to wait because another shard was behind.
     package var congestions: UInt64 = 0
     package var routesResolved: UInt64 = 0
+    /// Messages whose content went out of memory, came back from disk, or was not there any more.
+    package var letGo: UInt64 = 0
+    package var loaded: UInt64 = 0
+    package var lost: UInt64 = 0
+    package var loadFailures: UInt64 = 0
+    /// Publications refused because nothing could be made durable.
+    package var refusedByLog: UInt64 = 0
 
     package init() {}
 
@@ -71,6 +78,11 @@ package struct ShardCounters: Sendable {
         handOverBatches += other.handOverBatches
         congestions += other.congestions
         routesResolved += other.routesResolved
+        letGo += other.letGo
+        loaded += other.loaded
+        lost += other.lost
+        loadFailures += other.loadFailures
+        refusedByLog += other.refusedByLog
     }
 }
 

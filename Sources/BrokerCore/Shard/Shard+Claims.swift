@@ -17,19 +17,29 @@ extension Shard {
     // MARK: At the connection's shard
 
     func claim(for connection: Connection, clientID: String, cleanStart: Bool) {
+        guard isReady else {
+            waitingForStart.append(connection)
+            return
+        }
+        if log.isRefusing, connection.pendingConnect?.expirySeconds ?? 0 > 0 {
+            connection.refuse(.serverUnavailable)
+            return
+        }
         let claim = Claim(clientID: clientID, connectionID: connection.id, shard: index, cleanStart: cleanStart)
         post(owner(hash(clientID)), .claim(claim))
     }
 
     /// The session is here or nowhere.
     func granted(_ claim: Claim) {
+        // The end of the session that it replaces comes before the CONNACK.
+        var endPosition = claim.ended == 0 ? 0 : log.session(.ended, claim.ended)
         if let session = sessions[claim.clientID] {
             let stays = detach(session, cleanStart: claim.cleanStart)
             if stays {
                 settle(claim, session, isPresent: true)
                 return
             }
-            end(session, tellsOwner: false)
+            endPosition = end(session, tellsOwner: false)
         }
         guard let connection = connections[claim.connectionID], connection.state == .connecting else {
             post(owner(hash(claim.clientID)), .settled(clientID: claim.clientID, isHeld: false))
@@ -38,7 +48,7 @@ extension Shard {
         let session = Session(
             clientID: claim.clientID, shard: self, serial: makeSerial(), version: connection.version)
         sessions[claim.clientID] = session
-        settle(claim, session, isPresent: false)
+        settle(claim, session, isPresent: false, after: endPosition)
     }
 
     /// Takes the session from the connection it has. False if it ends with that. MQTT 5.0, 3.1.4 [MQTT-3.1.4-3]
@@ -55,16 +65,18 @@ extension Shard {
         if let will = session.will {
             session.will = nil
             // [MQTT-3.1.3-9]: not if the client is back before the delay has passed.
-            if !stays || will.delaySeconds == 0 { publish(will) }
+            if !stays || will.delaySeconds == 0 {
+                if session.number != 0 { _ = log.session(.willDone, session.number) }
+                publish(will)
+            }
         }
         return stays
     }
 
-    private func settle(_ claim: Claim, _ session: Session, isPresent: Bool) {
-        // The end of the session that it replaces, and its own beginning, come before the CONNACK.
-        var position = sessionEndPosition
-        if let expiry = connections[claim.connectionID]?.pendingConnect?.expirySeconds, expiry > 0 {
-            position = log.append(.sessionStarted(clientID: claim.clientID, expirySeconds: expiry))
+    private func settle(_ claim: Claim, _ session: Session, isPresent: Bool, after endPosition: UInt64 = 0) {
+        var position = endPosition
+        if let connection = connections[claim.connectionID], let pending = connection.pendingConnect {
+            position = max(position, recordConnect(session, connection, pending))
         }
         session.isClaimed = true
         whenDurable(position) { [self] in
@@ -79,11 +91,34 @@ extension Shard {
         }
     }
 
+    /// Writes down that a client is connected, if anything of it must survive a crash. Where that stands in the log.
+    private func recordConnect(_ session: Session, _ connection: Connection, _ pending: PendingConnect) -> UInt64 {
+        guard log.isOn, session.number != 0 || pending.expirySeconds > 0 || pending.will != nil else { return 0 }
+        let isNew = session.number == 0
+        if isNew {
+            session.number = log.makeID()
+            session.isRecorded = pending.expirySeconds > 0
+        }
+        let position = log.connected(
+            session: session.number, newFor: isNew ? session.clientID : nil, expirySeconds: pending.expirySeconds,
+            version: connection.version, username: connection.identity.username, will: pending.will, now: now)
+        if isNew { session.since = position }
+        return position
+    }
+
+    /// The session as it is replaces what the log says of it.
+    func recordSnapshot(_ session: Session) {
+        log.snapshot(session: session.number, session.recorded)
+        session.since = log.due()
+    }
+
     /// The holder is ready: installs the session's filters here, then fetches the rest.
     func prepare(_ moving: MovingSession, from holder: Int) {
         let claim = moving.claim
         let session = Session(clientID: claim.clientID, shard: self, serial: makeSerial(), version: .v5)
         session.expirySeconds = moving.snapshot.expirySeconds
+        session.number = moving.snapshot.number
+        session.isRecorded = moving.snapshot.isRecorded
         session.isLeaving = true
         sessions[claim.clientID] = session
         let pending = PendingSubscribe(packetID: 0, count: 0)
@@ -107,6 +142,7 @@ extension Shard {
         }
         session.restore(moving.snapshot)
         session.isLeaving = false
+        if session.number != 0 { recordSnapshot(session) }
         settle(moving.claim, session, isPresent: true)
     }
 
@@ -120,13 +156,11 @@ extension Shard {
         guard detach(session, cleanStart: claim.cleanStart) else {
             end(session, tellsOwner: false)
             // After this turn's messages, the will among them.
-            postLate(claim.shard, .granted(claim))
+            postLate(claim.shard, .granted(claim.ending(session.number)))
             return
         }
         session.isLeaving = true
-        var snapshot = session.snapshot
-        snapshot.queue = []
-        snapshot.inflight = []
+        let snapshot = session.snapshot(withMessages: false)
         post(claim.shard, .prepare(MovingSession(claim: claim, snapshot: snapshot)))
     }
 
@@ -135,7 +169,9 @@ extension Shard {
             post(claim.shard, .granted(claim))
             return
         }
-        let snapshot = session.snapshot
+        let snapshot = session.snapshot(withMessages: true)
+        // What was recorded of it here comes before what will be there.
+        log.setDue()
         sessions[claim.clientID] = nil
         dismantle(session)
         post(claim.shard, .arrived(MovingSession(claim: claim, snapshot: snapshot)))
@@ -160,6 +196,8 @@ extension Shard {
     private func disconnected(_ session: Session) {
         setGroupsOnline(session, false)
         giveBackShared(session)
+        session.isResuming = false
+        session.waitingForLog = 0
         guard session.isPersistent else {
             if let will = session.will {
                 session.will = nil
@@ -167,6 +205,13 @@ extension Shard {
             }
             end(session, tellsOwner: true)
             return
+        }
+        if session.number != 0 {
+            // In one block with the will that is published now.
+            let keepsWill = (session.will?.delaySeconds ?? 0) > 0
+            _ = log.disconnected(
+                session: session.number, expirySeconds: session.expirySeconds, keepsWill: keepsWill,
+                at: wallTime.nanoseconds)
         }
         if let will = session.will {
             if will.delaySeconds == 0 {
@@ -184,21 +229,24 @@ extension Shard {
         }
     }
 
-    /// The session is over: nothing of it remains.
-    func end(_ session: Session, tellsOwner: Bool) {
-        guard sessions[session.clientID] === session else { return }
+    /// The session is over: nothing of it remains. Where that stands in the log; 0: it was not there.
+    @discardableResult
+    func end(_ session: Session, tellsOwner: Bool) -> UInt64 {
+        guard sessions[session.clientID] === session else { return 0 }
         sessions[session.clientID] = nil
-        if session.isPersistent { sessionEndPosition = log.append(.sessionEnded(clientID: session.clientID)) }
+        let position = session.number == 0 ? 0 : log.session(.ended, session.number)
         // Its groups must have forgotten it before they choose somebody else.
         let shared = takeShared(session)
         dismantle(session)
         giveBack(shared, of: session)
         if tellsOwner { post(owner(hash(session.clientID)), .released(clientID: session.clientID)) }
+        return position
     }
 
     private func dismantle(_ session: Session) {
         for subscription in session.subscriptions.values { remove(subscription) }
         session.subscriptions = [:]
+        session.leaveAll()
         ended.append(session)
         markTurn()
     }

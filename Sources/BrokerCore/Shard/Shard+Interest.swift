@@ -6,12 +6,15 @@ struct InterestKey: Hashable, Sendable {
     private let exact: ExactText
     /// Only messages with typed samples.
     let samplesOnly: Bool
+    /// A session that outlives its connection wants it: what it gets of QoS 1 and 2 must be kept.
+    let isDurable: Bool
 
     var filter: String { exact.text }
 
-    init(filter: String, samplesOnly: Bool = false) {
+    init(filter: String, samplesOnly: Bool = false, isDurable: Bool = false) {
         exact = ExactText(filter)
         self.samplesOnly = samplesOnly
+        self.isDurable = isDurable
     }
 }
 
@@ -38,7 +41,7 @@ extension Shard {
             if let key = known.groupKey {
                 join(session, known, key, installed: installed)
             } else {
-                whenInstalled(filter.pattern, installed)
+                whenInstalled(known.interest, installed)
             }
             return (known, false)
         }
@@ -55,7 +58,7 @@ extension Shard {
             subscription.position = set.sessions.count
             set.sessions.append(subscription)
             changed(subscription.pattern)
-            addInterest(InterestKey(filter: filter.pattern), installed)
+            addInterest(subscription.interest, installed)
         }
         return (subscription, true)
     }
@@ -63,6 +66,7 @@ extension Shard {
     /// False if there was no such subscription.
     func unsubscribe(_ session: Session, _ filter: String) -> Bool {
         guard let subscription = session.subscriptions.removeValue(forKey: filter) else { return false }
+        if session.isRecorded { _ = log.unsubscribed(session: session.number, filter: filter) }
         remove(subscription)
         return true
     }
@@ -81,7 +85,7 @@ extension Shard {
             last.position = subscription.position
         }
         forget(subscription.pattern)
-        removeInterest(InterestKey(filter: subscription.filter.pattern))
+        removeInterest(subscription.interest)
     }
 
     func changed(_ pattern: Bytes) {
@@ -116,8 +120,7 @@ extension Shard {
         if isReady { installed() }
     }
 
-    private func whenInstalled(_ filter: String, _ installed: @escaping () -> Void) {
-        let key = InterestKey(filter: filter)
+    private func whenInstalled(_ key: InterestKey, _ installed: @escaping () -> Void) {
         if let interest = interests[key], interest.missing > 0 {
             interests[key]?.waiters.append(installed)
         } else {
@@ -140,7 +143,7 @@ extension Shard {
     func peerWants(_ key: InterestKey, token: UInt64, peer: Int) {
         let pattern = Bytes(key.filter)
         if let set = tree.subscribers(of: pattern, create: true) {
-            if key.samplesOnly { set.sampleShards |= 1 << UInt64(peer) } else { set.shards |= 1 << UInt64(peer) }
+            set.add(peer: peer, key)
             changed(pattern)
         }
         // What this shard has sent to third shards must be there before the subscriber acts on the answer.
@@ -150,7 +153,7 @@ extension Shard {
     func peerWantsNoMore(_ key: InterestKey, peer: Int) {
         let pattern = Bytes(key.filter)
         guard let set = tree.subscribers(of: pattern, create: false) else { return }
-        if key.samplesOnly { set.sampleShards &= ~(1 << UInt64(peer)) } else { set.shards &= ~(1 << UInt64(peer)) }
+        set.remove(peer: peer, key)
         forget(pattern)
     }
 

@@ -27,6 +27,8 @@ extension Shard {
             groups[key.text]?.setOnline(isOnline, clientID: clientID, shard: sender)
         case .giveBack(let delivery): redispatch(delivery)
         case .shared(let delivery): deliverShared(delivery)
+        case .installedAll: peerInstalledAll()
+        case .ready: peerReady()
         case .kick(let clientID): sessions[clientID]?.connection?.disconnect(.administrativeAction)
         }
     }

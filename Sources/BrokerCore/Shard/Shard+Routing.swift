@@ -53,8 +53,11 @@ extension Shard {
         route.sampleComponents.removeAll(keepingCapacity: true)
         route.shards = 0
         route.sampleShards = 0
+        route.durableShards = 0
+        route.isKeptHere = false
         tree.forEachMatch(route.topic) { set in
             for subscription in set.sessions {
+                if subscription.session.isRecorded { route.isKeptHere = true }
                 route.targets.append(
                     RouteTarget(
                         session: subscription.session, subscriptionID: subscription.subscriptionID,
@@ -71,7 +74,9 @@ extension Shard {
                 }
             }
             route.groups.append(contentsOf: set.groups)
-            route.shards |= set.shards
+            if set.groups.contains(where: \.isDurable) { route.isKeptHere = true }
+            route.durableShards |= set.durableShards
+            route.shards |= set.shards | set.durableShards
             route.sampleShards |= set.sampleShards
         }
         route.meters = RouteMeters(route.topic, meters)
@@ -85,14 +90,23 @@ extension Shard {
         if let meters = route.meters { meters.received(qos: publication.qos, bytes: publication.payload.count) }
         deliver(&publication, route, isTyped: isTyped)
         var bits = isTyped ? route.shards | route.sampleShards : route.shards
+        if log.isOn, route.durableShards != 0 && publication.qos > 0 || publication.retain {
+            recordForOthers(&publication, route)
+        }
         if bits != 0 {
-            let stored = publication.store(self)
+            let stored = publication.share(
+                self, durableShards: publication.isInLog && publication.qos > 0 ? route.durableShards : 0)
             while bits != 0 {
                 post(bits.trailingZeroBitCount, .publish(stored))
                 bits &= bits - 1
             }
         }
-        if publication.retain { retain(publication.store(self), route) }
+        if publication.retain { retain(&publication, route) }
+        if publication.isInLog {
+            if publication.qos > 0 { publication.logPosition = log.due() }
+            letGo(publication)
+            log.flushIfLong()
+        }
         if route.hasSubscribers { return .success }
         let hasRecorder = isTyped && (route.sampleShards != 0 || !route.sampleComponents.isEmpty)
         if hasRecorder { return .success }
@@ -128,14 +142,51 @@ extension Shard {
         counters.internalDelivered += UInt64(route.sampleComponents.count)
     }
 
-    private func retain(_ stored: StoredMessage, _ route: Route) {
+    /// Whether a publication of QoS 1 or 2 would have to be in the log before it may be acknowledged.
+    func mustKeep(_ route: Route, retain: Bool) -> Bool {
+        log.isOn && (route.isKeptHere || route.durableShards != 0 || (retain && Self.isKeptRetained(route)))
+    }
+
+    /// What the server says about itself is said anew after a restart.
+    private static func isKeptRetained(_ route: Route) -> Bool { route.topicGuard != .reserved }
+
+    /// The log holds the message, and who else must deal with it, before they get it: were they never to, the next
+    /// start would do it for them. So nobody's answer need be awaited.
+    private func recordForOthers(_ publication: inout Publication, _ route: Route) {
+        let shards = publication.qos > 0 ? route.durableShards : 0
+        var owner: Int?
+        if publication.retain, Self.isKeptRetained(route), !(publication.qos == 0 && log.isRefusing) {
+            owner = self.owner(route.hash)
+        }
+        guard shards != 0 || owner != nil else { return }
+        _ = publication.record(self)
+        // This shard's own retained store is told in the same block.
+        let other = owner == index ? nil : owner
+        if shards != 0 || other != nil { log.sentTo(shards, retaining: other) }
+    }
+
+    private func retain(_ publication: inout Publication, _ route: Route) {
         let target = owner(route.hash)
+        let stored = publication.share(self)
         if target == index { keepRetained(stored) } else { post(target, .retain(stored)) }
     }
 
     func keepRetained(_ stored: StoredMessage) {
-        if !retained.set(stored, countMax: limits.retainedMax / max(1, peers.count)) { counters.retainedRefused += 1 }
-        _ = log.append(.retained(stored))
+        let isKept = retained.set(stored, countMax: limits.retainedMax / max(1, peers.count))
+        if !isKept { counters.retainedRefused += 1 }
+        guard log.isOn, stored.id != 0 else { return }
+        if isKept { log.retained(stored.id) } else { log.notRetained(stored.id) }
+    }
+
+    /// A message from a component; refused if it had to be kept and nothing can be.
+    func offer(_ message: Message) -> PublishOutcome {
+        if message.qos != .atMostOnce, log.isRefusing,
+            mustKeep(route(known: message.topic.utf8), retain: message.retain)
+        {
+            counters.refusedByLog += 1
+            return .refused(log.store?.problem ?? Problem("broker.log", "the broker's log takes nothing at the moment"))
+        }
+        return publish(message)
     }
 
     /// A message from inside the process.
@@ -174,14 +225,24 @@ extension Shard {
         }
         let route = route(known: stored.topic)
         let isTyped = stored.payload.isTyped
+        let isOwed = log.isOn && stored.durableShards >> UInt64(index) & 1 == 1
         if route.targets.isEmpty, route.groups.isEmpty {
+            if isOwed { log.about(stored.id, arrived: true) }
             // Nobody here needs the bytes: samples stay unencoded.
             if !route.components.isEmpty || isTyped {
                 deliverToComponents(stored.message(retain: false, now: now), route, isTyped: isTyped)
             }
             return
         }
-        Publication.with(stored, hash: route.hash) { deliver(&$0, route, isTyped: isTyped) }
+        Publication.with(stored, hash: route.hash) { publication in
+            if isOwed {
+                log.about(stored.id, arrived: true)
+                publication.isInLog = true
+            }
+            deliver(&publication, route, isTyped: isTyped)
+            letGo(publication)
+        }
+        log.flushIfLong()
     }
 }
 

@@ -10,7 +10,8 @@ extension Shard {
     ) {
         let member = SharedGroup.Member(
             clientID: session.clientID, shard: index, options: subscription.options,
-            subscriptionID: subscription.subscriptionID, isOnline: session.connection != nil)
+            subscriptionID: subscription.subscriptionID, isOnline: session.connection != nil,
+            isRecorded: session.isRecorded)
         let token = makeSerial()
         awaiting[token] = { _ in installed() }
         post(key.owner, .join(GroupJoin(group: key, member: member, token: token)))
@@ -52,6 +53,7 @@ extension Shard {
             session.deliver(
                 &publication, options: subscription.options, subscriptionID: subscription.subscriptionID,
                 group: delivery.group)
+            letGo(publication)
         }
     }
 
@@ -62,7 +64,11 @@ extension Shard {
         if let group = groups[key.text] {
             group.join(join.member)
             changed(Bytes(key.pattern))
-            post(sender, .joined(token: token))
+            if join.member.isRecorded, !group.isDurable {
+                makeDurable(group) { [self] in postLate(sender, .joined(token: token)) }
+            } else {
+                post(sender, .joined(token: token))
+            }
             return
         }
         let group = SharedGroup(key: key)
@@ -71,7 +77,20 @@ extension Shard {
         let pattern = Bytes(key.pattern)
         tree.subscribers(of: pattern, create: true)?.groups.append(group)
         changed(pattern)
-        addInterest(InterestKey(filter: key.pattern)) { [self] in postLate(sender, .joined(token: token)) }
+        addInterest(InterestKey(filter: key.pattern)) { [self] in
+            if join.member.isRecorded, !group.isDurable {
+                makeDurable(group) { [self] in postLate(sender, .joined(token: token)) }
+            } else {
+                postLate(sender, .joined(token: token))
+            }
+        }
+    }
+
+    /// From now on what the group gets is kept until a member has finished it.
+    private func makeDurable(_ group: SharedGroup, _ installed: @escaping () -> Void) {
+        group.isDurable = true
+        changed(Bytes(group.key.pattern))
+        addInterest(InterestKey(filter: group.key.pattern, isDurable: true), installed)
     }
 
     func ownerLeave(_ key: SharedGroupKey, clientID: String, shard: Int) {
@@ -83,20 +102,30 @@ extension Shard {
         tree.subscribers(of: pattern, create: false)?.groups.removeAll { $0 === group }
         forget(pattern)
         removeInterest(InterestKey(filter: key.pattern))
+        if group.isDurable { removeInterest(InterestKey(filter: key.pattern, isDurable: true)) }
     }
 
     /// Gives a message to the member whose turn it is.
     func dispatch(_ publication: inout Publication, _ group: SharedGroup) {
         guard let member = group.next(qos: publication.qos) else {
             counters.dropped += 1
+            if let stored = publication.stored, stored.id != 0 { log.groupDone(stored.id, group: group.key.text) }
             return
         }
-        if member.shard == index, let session = sessions[member.clientID] {
+        let session = member.shard == index ? sessions[member.clientID] : nil
+        // Until a member has finished it, or has it in a log of its own, the group owes the message to somebody.
+        let isOwed = log.isOn && group.isDurable && min(publication.qos, member.options.qosValue) > 0
+        if isOwed, session?.isRecorded != true {
+            _ = publication.record(self)
+            log.assigned(group: group.key.text)
+            publication.isHeldOnline = true
+        }
+        if let session {
             session.deliver(
                 &publication, options: member.options, subscriptionID: member.subscriptionID, group: group.key)
         } else {
             let queued = QueuedMessage(
-                message: publication.store(self), group: group.key, subscriptionID: member.subscriptionID,
+                message: publication.share(self), group: group.key, subscriptionID: member.subscriptionID,
                 flags: min(publication.qos, member.options.qosValue))
             post(
                 member.shard, .shared(SharedDelivery(group: group.key, clientID: member.clientID, queued: queued)))
@@ -105,16 +134,16 @@ extension Shard {
 
     /// A member did not take the message; the next one gets it.
     func redispatch(_ delivery: SharedDelivery) {
-        guard let group = groups[delivery.group.text] else {
-            counters.dropped += 1
-            return
-        }
         let message = delivery.queued.message
-        if message.expiresAt <= now {
-            counters.expired += 1
+        guard let group = groups[delivery.group.text], message.expiresAt > now else {
+            if message.expiresAt <= now { counters.expired += 1 } else { counters.dropped += 1 }
+            if message.id != 0 { log.groupDone(message.id, group: delivery.group.text) }
             return
         }
         let topicHash = message.topic.withUnsafeBytes { hash($0) }
-        Publication.with(message, hash: topicHash) { dispatch(&$0, group) }
+        Publication.with(message, hash: topicHash) { publication in
+            dispatch(&publication, group)
+            letGo(publication)
+        }
     }
 }

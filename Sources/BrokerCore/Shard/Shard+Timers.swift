@@ -2,6 +2,9 @@ extension Shard {
     /// Looks at what is due. Called twice a second; tests call it when they have moved the clock.
     package func tick() {
         let now = refreshNow()
+        log.flush(always: true)
+        guard isReady else { return }
+        tickLog()
         while let action = timers.popDue(now) {
             switch action {
             case .connection(let id): checkConnection(id, now)
@@ -15,6 +18,7 @@ extension Shard {
                     timers.insert(due, .will(clientID, serial))
                 } else {
                     session.will = nil
+                    if session.number != 0 { _ = log.session(.willDone, session.number) }
                     publish(will)
                 }
             case .expiry(let clientID, let serial):
@@ -53,11 +57,11 @@ extension Shard {
             connection.close()
         case .connecting, .authenticating:
             // Authentication or a hand-over takes its time; it gets as much again, once.
-            if connection.isOverdue {
+            if connection.isOverdue, isReady || connection.state == .authenticating {
                 counters.connectTimeouts += 1
                 connection.refuse(.serverUnavailable)
             } else {
-                connection.isOverdue = true
+                connection.isOverdue = isReady || connection.state == .authenticating
                 timers.insert(now &+ Int64(connection.context.limits.connectSeconds) * 1_000_000_000, .connection(id))
             }
         case .connected:

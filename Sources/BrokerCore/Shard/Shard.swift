@@ -12,7 +12,7 @@ package final class Shard: @unchecked Sendable {
     let time: any TimeSource
     let random: any RandomSource
     let hash: TopicHash
-    let log: any DurabilityLog
+    let log: ShardLog
     /// All shards, this one included, by index. Set once before anything runs.
     var peers: [Shard] = []
 
@@ -45,12 +45,27 @@ package final class Shard: @unchecked Sendable {
     private var outboxes: [ContiguousArray<ShardMessage>]
     /// Answers that must not overtake what this turn sends to third shards.
     private var lateOutboxes: [ContiguousArray<ShardMessage>]
-    var awaitsLog: Set<UInt64> = []
+    private var awaitingLog: ContiguousArray<Connection> = []
     /// What goes on when the log has reached a position, in order.
     private var afterLog = RingQueue<(position: UInt64, body: () -> Void)>()
-    /// Where the last end of a session stands in the log.
-    var sessionEndPosition: UInt64 = 0
     private var turnTask: @Sendable () -> Void = {}
+
+    // Durability
+    /// False until what the log holds has been taken up; clients and publishers wait.
+    var isReady = true
+    /// Connections whose CONNECT came before that.
+    var waitingForStart: [Connection] = []
+    /// Other shards that have said how far they are with their part.
+    var installedPeers = 0
+    var readyPeers = 0
+    var whenReady: (() -> Void)?
+    /// What components wait for that needs all of it.
+    var atReady: [() -> Void] = []
+    /// Messages found in the log, while sessions are taken up.
+    var recoveredMessages: [UInt64: StoredMessage] = [:]
+    /// Bytes of content that sessions which outlive their connections keep in memory.
+    var keptBytes = 0
+    var compaction: Compaction?
 
     // Watching
     /// Filters whose messages are counted.
@@ -74,7 +89,7 @@ package final class Shard: @unchecked Sendable {
 
     init(
         index: Int, count: Int, loop: any EventLoop, limits: ExchangeLimits, time: any TimeSource,
-        random: any RandomSource, hash: TopicHash, log: any DurabilityLog
+        random: any RandomSource, hash: TopicHash, store: (any DurabilityStore)?
     ) {
         self.index = index
         self.loop = loop
@@ -82,14 +97,19 @@ package final class Shard: @unchecked Sendable {
         self.time = time
         self.random = random
         self.hash = hash
-        self.log = log
+        log = ShardLog(store: store, shard: index, time: time)
         routes = RouteCache(countMax: limits.routeCacheMax)
         generations = TopicGenerations(hash: hash)
         outboxes = Array(repeating: [], count: count)
         lateOutboxes = Array(repeating: [], count: count)
         now = time.monotonicNanoseconds()
         turnTask = { [weak self] in self?.endTurn() }
-        log.onDurable = { [weak self] in self?.logAdvanced() }
+        log.onDue = { [unowned self] in markTurn() }
+        isReady = store == nil
+        store?.attach(shard: index) { [weak self] in
+            guard let self else { return }
+            loop.execute { self.logAdvanced() }
+        }
     }
 
     func refreshNow() -> Int64 {
@@ -164,6 +184,8 @@ package final class Shard: @unchecked Sendable {
         let batches = dirtyComponents
         dirtyComponents.removeAll(keepingCapacity: true)
         for component in batches { component.flush() }
+        // The disk may work while the sockets do.
+        log.flush()
         var index = 0
         while index < dirty.count {
             let connection = dirty[index]
@@ -176,6 +198,8 @@ package final class Shard: @unchecked Sendable {
             index += 1
         }
         dirty.removeAll(keepingCapacity: dirty.count < 4096)
+        // Before anything that builds on it goes to other shards.
+        log.flush()
         flushOutboxes()
         ended.removeAll()
         if !closing.isEmpty || !dirty.isEmpty { markTurn() }
@@ -183,20 +207,31 @@ package final class Shard: @unchecked Sendable {
 
     /// Goes on at once, or when the log has made `position` durable.
     func whenDurable(_ position: UInt64, _ body: @escaping () -> Void) {
-        if afterLog.isEmpty, position <= log.durable { body() } else { afterLog.append((position, body)) }
+        if position <= log.durable { body() } else { afterLog.append((position, body)) }
+    }
+
+    /// An acknowledgement of the connection waits for the log.
+    @inline(__always)
+    func awaitLog(_ connection: Connection) {
+        guard !connection.awaitsLog else { return }
+        connection.awaitsLog = true
+        awaitingLog.append(connection)
     }
 
     private func logAdvanced() {
+        guard log.advance() else { return }
+        _ = refreshNow()
         while let first = afterLog.first, first.position <= log.durable {
             _ = afterLog.popFirst()
             first.body()
         }
-        let waiting = awaitsLog
-        awaitsLog.removeAll()
-        for id in waiting {
-            guard let connection = connections[id] else { continue }
+        var waiting: ContiguousArray<Connection> = []
+        swap(&waiting, &awaitingLog)
+        for connection in waiting {
+            connection.awaitsLog = false
+            guard connection.state != .closed else { continue }
             connection.logAdvanced()
-            if !connection.pendingAcknowledgements.isEmpty { awaitsLog.insert(id) }
+            if !connection.pendingAcknowledgements.isEmpty { awaitLog(connection) }
         }
     }
 
@@ -257,6 +292,13 @@ package final class Shard: @unchecked Sendable {
         loop.scheduleTask(in: .milliseconds(1)) { [weak self] in self?.checkCongestion() }
     }
 
+    /// Publishers that had to wait go on.
+    func resumePublishers() {
+        let publishers = waitingPublishers
+        waitingPublishers = []
+        for publisher in publishers { publisher.drain(on: self) }
+    }
+
     private func checkCongestion() {
         let isBehind = peers.contains { $0 !== self && $0.arriving.load(ordering: .relaxed) > limits.handOverMax / 2 }
         if isBehind {
@@ -271,9 +313,7 @@ package final class Shard: @unchecked Sendable {
             connection.transport.setReading(true)
             connection.transport.resume()
         }
-        let publishers = waitingPublishers
-        waitingPublishers = []
-        for publisher in publishers { publisher.drain(on: self) }
+        resumePublishers()
     }
 
     func pause(_ connection: Connection) {

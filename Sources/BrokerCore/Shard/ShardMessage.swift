@@ -5,12 +5,19 @@ final class Claim: Sendable {
     /// The connection's shard.
     let shard: Int
     let cleanStart: Bool
+    /// Number in the log of the session that has ended for this; 0: none has.
+    let ended: UInt64
 
-    init(clientID: String, connectionID: UInt64, shard: Int, cleanStart: Bool) {
+    init(clientID: String, connectionID: UInt64, shard: Int, cleanStart: Bool, ended: UInt64 = 0) {
         self.clientID = clientID
         self.connectionID = connectionID
         self.shard = shard
         self.cleanStart = cleanStart
+        self.ended = ended
+    }
+
+    func ending(_ session: UInt64) -> Claim {
+        Claim(clientID: clientID, connectionID: connectionID, shard: shard, cleanStart: cleanStart, ended: session)
     }
 }
 
@@ -88,4 +95,8 @@ enum ShardMessage: Sendable {
     case shared(SharedDelivery)
 
     case kick(clientID: String)
+
+    // At start: this shard has installed what it had in the log; it knows what all others have installed.
+    case installedAll
+    case ready
 }

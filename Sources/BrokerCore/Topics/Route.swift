@@ -31,6 +31,10 @@ final class Route {
     var components: ContiguousArray<ComponentSubscription> = []
     var groups: ContiguousArray<SharedGroup> = []
     var shards: UInt64 = 0
+    /// Of those, where sessions that outlive their connections want it.
+    var durableShards: UInt64 = 0
+    /// Whether a session or group of this shard keeps its messages in the log.
+    var isKeptHere = false
     /// Components, and other shards, that want only typed samples.
     var sampleComponents: ContiguousArray<ComponentSubscription> = []
     var sampleShards: UInt64 = 0

@@ -9,8 +9,19 @@ final class SubscriberSet {
     var shards: UInt64 = 0
     /// Other shards that want of it only typed samples.
     var sampleShards: UInt64 = 0
+    /// Other shards that want it for sessions that outlive their connections.
+    var durableShards: UInt64 = 0
 
-    var isEmpty: Bool { shards | sampleShards == 0 && sessions.isEmpty && components.isEmpty && groups.isEmpty }
+    func add(peer: Int, _ key: InterestKey) { self[keyPath: Self.mask(key)] |= 1 << UInt64(peer) }
+    func remove(peer: Int, _ key: InterestKey) { self[keyPath: Self.mask(key)] &= ~(1 << UInt64(peer)) }
+
+    private static func mask(_ key: InterestKey) -> ReferenceWritableKeyPath<SubscriberSet, UInt64> {
+        key.isDurable ? \.durableShards : key.samplesOnly ? \.sampleShards : \.shards
+    }
+
+    var isEmpty: Bool {
+        shards | sampleShards | durableShards == 0 && sessions.isEmpty && components.isEmpty && groups.isEmpty
+    }
 }
 
 /// All filters of a shard as a tree of their levels. MQTT 5.0, 4.7

@@ -113,3 +113,9 @@ struct TopicGenerations {
 
     private static func slot(_ hash: UInt64) -> UInt16 { UInt16(hash % UInt64(slotCount)) }
 }
+
+extension TopicHash {
+    /// The one of `count` shards that owns a client id, a shared group or a retained topic.
+    @inline(__always)
+    func owner(of text: String, among count: Int) -> Int { count == 1 ? 0 : Int((self(text) >> 32) % UInt64(count)) }
+}

@@ -310,30 +310,14 @@ struct HandshakeTests {
         #expect(client.wasClosed(with: .receiveMaximumExceeded))
     }
 
-    /// Stores nothing until told.
-    private final class HeldLog: DurabilityLog {
-        private var position: UInt64 = 0
-        private(set) var durable: UInt64 = 0
-        var onDurable: (() -> Void)?
-
-        func append(_ record: DurableRecord) -> UInt64 {
-            position += 1
-            return position
-        }
-
-        func store() {
-            durable = position
-            onDurable?()
-        }
-    }
-
     @Test("while the log is behind nothing is acknowledged; then everything is, in order [MQTT-4.6.0-2] [MQTT-4.6.0-3]")
     func answersAfterTheLog() {
-        let log = HeldLog()
-        let desk = Desk(makeLog: { _ in log })
+        let log = TestStore()
+        log.isImmediate = false
+        let desk = Desk(store: log)
         let client = desk.connected("c", clean: false, expiry: 100, limits: ConnectionLimits(receiveMaximum: 4))
         #expect(client.packets.isEmpty)
-        log.store()
+        log.sync()
         desk.settle()
         client.subscribe("t", SubscriptionOptions(qos: .atLeastOnce))
         _ = client.take()
@@ -352,7 +336,7 @@ struct HandshakeTests {
             }
         }
         #expect(acknowledgements() == [])
-        log.store()
+        log.sync()
         desk.settle()
         let answers = acknowledgements()
         #expect(answers.first == .suback(SubscribeAcknowledgePacket(packetID: 1, reasons: [.grantedQoS1])))
@@ -365,17 +349,18 @@ struct HandshakeTests {
 
     @Test("a session whose client is back, and waits for the log, does not expire meanwhile [MQTT-4.1.0-1]")
     func claimedSession() {
-        let log = HeldLog()
-        let desk = Desk(makeLog: { _ in log })
+        let log = TestStore()
+        log.isImmediate = false
+        let desk = Desk(store: log)
         let first = desk.connected("c", clean: false, expiry: 10)
-        log.store()
+        log.sync()
         desk.settle()
         #expect(first.connack?.reason == .success)
         first.vanish()
         desk.advance(seconds: 9)
         let second = desk.connected("c", clean: false, expiry: 10)
         desk.advance(seconds: 5)
-        log.store()
+        log.sync()
         desk.settle()
         #expect(second.connack?.sessionPresent == true)
         #expect(desk.exchange.shards[0].sessions["c"]?.connection != nil)

@@ -4,23 +4,53 @@ import NIOCore
 import NIOEmbedded
 
 /// A log whose disk is as slow as the input says.
-private final class ProbeLog: DurabilityLog {
-    private var position: UInt64 = 0
-    private(set) var durable: UInt64 = 0
-    var onDurable: (() -> Void)?
+private final class ProbeLog: DurabilityStore, @unchecked Sendable {
+    // Everything happens on one thread.
+    private var blocks: [UInt64: Bytes] = [:]
+    private var waiting: [(shard: Int, number: UInt64)] = []
+    private var durable: [Int: UInt64] = [:]
+    private var wakes: [Int: @Sendable () -> Void] = [:]
+    private var next: UInt64 = 1
     var isHeld = false {
-        didSet {
-            guard !isHeld, durable < position else { return }
-            durable = position
-            onDurable?()
+        didSet { sync() }
+    }
+
+    private func sync() {
+        guard !isHeld else { return }
+        let shards = Set(waiting.map(\.shard))
+        for block in waiting { durable[block.shard] = block.number }
+        waiting = []
+        for shard in shards { wakes[shard]?() }
+    }
+
+    func attach(shard: Int, wake: @escaping @Sendable () -> Void) { wakes[shard] = wake }
+
+    func nextBlockNumber() -> UInt64 {
+        defer { next += 1 }
+        return next
+    }
+
+    func append(_ block: Bytes, number: UInt64, shard: Int) {
+        blocks[number] = block
+        waiting.append((shard, number))
+        sync()
+    }
+
+    func durableNumber(shard: Int) -> UInt64 { durable[shard] ?? 0 }
+    var isRefusing: Bool { false }
+    var problem: Problem? { nil }
+    func onWorker(_ work: @escaping @Sendable () -> Void) { work() }
+    func forEachBlock(_ body: (Bytes) -> Void) {}
+
+    func read(_ places: [RecordPlace]) -> [Bytes?] {
+        places.map { place in
+            guard let block = blocks[place.block], place.offset < block.count else { return nil }
+            return block.slice(place.offset..<block.count)
         }
     }
 
-    func append(_ record: DurableRecord) -> UInt64 {
-        position += 1
-        if !isHeld { durable = position }
-        return position
-    }
+    func release(before number: UInt64) { blocks = blocks.filter { $0.key >= number } }
+    var byteCount: Int { blocks.values.reduce(0) { $0 + $1.count } }
 }
 
 /// A broker on loops that move only when told, and what its clients know of each other.
@@ -36,7 +66,7 @@ final class ProbeWorld {
     let loops: [EmbeddedEventLoop]
     let time = ManualTime()
     let exchange: Exchange
-    private let logs: [ProbeLog]
+    private let log = ProbeLog()
     private var sessions: [String: Session] = [:]
     /// By serial number.
     private var topics: [Int: String] = [:]
@@ -52,18 +82,20 @@ final class ProbeWorld {
         limits.inflightMax = 8
         limits.unsentBytesMax = 2000
         limits.claimsPerClientMax = 3
-        let logs = (0..<shards).map { _ in ProbeLog() }
-        self.logs = logs
+        // Little stays in memory, so that reading back is tried too.
+        limits.keptBytesMax = 200
         exchange = Exchange(
-            loops: loops, limits: limits, time: time, random: SeededRandom(seed: 1), makeLog: { logs[$0] })
+            loops: loops, limits: limits, time: time, random: SeededRandom(seed: 1), store: log)
+        exchange.recover()
+        settle()
     }
 
     func fail(_ what: String) { preconditionFailure(what) }
 
-    var isHeld: Bool { logs.contains { $0.isHeld } }
+    var isHeld: Bool { log.isHeld }
 
     /// The disk stops, or has caught up.
-    func hold(_ isHeld: Bool) { for log in logs { log.isHeld = isHeld } }
+    func hold(_ isHeld: Bool) { log.isHeld = isHeld }
 
     func settle() { for _ in 0..<12 { for loop in loops { loop.run() } } }
 
