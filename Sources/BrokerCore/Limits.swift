@@ -55,6 +55,8 @@ package struct ExchangeLimits: Sendable, Hashable {
     /// Bytes of waiting messages that a shard keeps in memory; what comes beyond is read back from the log when its
     /// client returns.
     package var keptBytesMax = 64 << 20
+    /// The log is left alone while it is smaller, in bytes; beyond, and when half of it is dead, it is compacted.
+    package var logBytesMin = 64 << 20
     /// Messages sent to one client and not yet acknowledged, if the client does not say less.
     package var inflightMax = 1024
     /// Unsent bytes of a client that reads too slowly, after which QoS 0 messages for it are dropped and counted.

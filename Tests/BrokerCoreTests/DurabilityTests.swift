@@ -22,7 +22,10 @@ struct DurabilityTests {
         subscriber.subscribe("t/+")
         subscriber.vanish()
         let publisher = desk.connected("p")
-        for number in 0..<10 { publisher.publish("t/a", "\(number)", qos: number % 2 == 0 ? .atLeastOnce : .exactlyOnce, id: UInt16(number + 1)) }
+        for number in 0..<10 {
+            publisher.publish(
+                "t/a", "\(number)", qos: number % 2 == 0 ? .atLeastOnce : .exactlyOnce, id: UInt16(number + 1))
+        }
         for newShards in 1...3 {
             let next = restarted(store, desk.time, shards: newShards)
             #expect(next.exchange.recovered?.sessions == 1)
@@ -205,7 +208,9 @@ struct DurabilityTests {
                 let messages = back.messages()
                 if messages.isEmpty { break }
                 got += messages.map(\.payload.string)
-                for message in messages { back.push(Packet.puback(AcknowledgePacket(packetID: message.packetID)).encoded(.v5)) }
+                for message in messages {
+                    back.push(Packet.puback(AcknowledgePacket(packetID: message.packetID)).encoded(.v5))
+                }
                 desk.settle()
             }
             #expect(got == (0..<500).map { "message \($0)" })
@@ -296,5 +301,86 @@ struct DurabilityTests {
         for number in 5..<8 { publisher.publish("t", "\(number)", qos: .atLeastOnce, id: 1) }
         let back = restarted(store, desk.time, shards: 2).connected("s", clean: false, expiry: 1000)
         #expect(back.payloads() == (0..<8).map(String.init))
+    }
+
+    @Test("the log is made shorter while sessions sleep, are awake and move; nothing is lost", arguments: [1, 2, 3])
+    func compaction(shards: Int) {
+        var limits = ExchangeLimits()
+        limits.logBytesMin = 4000
+        limits.keptBytesMax = 500
+        let store = TestStore()
+        let desk = Desk(shards: shards, limits: limits, store: store)
+        let publisher = desk.connected("p", clean: false, expiry: 1000)
+        let sleeper = desk.connected("sleeper", shard: shards - 1, clean: false, expiry: 10_000)
+        sleeper.subscribe("keep/#")
+        sleeper.vanish()
+        for number in 0..<20 { publisher.publish("keep/\(number)", "kept \(number)", qos: .atLeastOnce) }
+        publisher.publish("r/old", "retained", qos: .atLeastOnce, retain: true)
+        publisher.publish("r/gone", "retained", qos: .atLeastOnce, retain: true)
+        publisher.publish("r/gone", "", qos: .atLeastOnce, retain: true)
+        publisher.publish("once", "x", qos: .exactlyOnce, id: 77)
+        let waiting = desk.connected("waiting", clean: false, expiry: 1000)
+        waiting.subscribe("flight")
+        publisher.publish("flight", "one", qos: .exactlyOnce, id: 78)
+        publisher.publish("flight", "two", qos: .exactlyOnce, id: 79)
+        let given = waiting.messages()
+        #expect(given.count == 2)
+        waiting.send(.pubrec(AcknowledgePacket(packetID: given.first?.packetID ?? 0)))
+        _ = desk.connected("mortal") { packet in
+            packet.will = WillPacket(topic: "keep/will", payload: Bytes("will"), qos: .atLeastOnce)
+        }
+        // Much that is soon dead.
+        let busy = desk.connected("busy", shard: shards - 1, clean: false, expiry: 1000)
+        busy.subscribe("work")
+        for number in 0..<600 {
+            publisher.publish("work", "job \(number)", qos: .atLeastOnce)
+            for message in busy.messages() { busy.send(.puback(AcknowledgePacket(packetID: message.packetID))) }
+            if number % 20 == 0 { desk.advance(seconds: 0.5) }
+            if number == 300 { desk.connected("sleeper", shard: 0, clean: false, expiry: 10_000).vanish() }
+        }
+        for _ in 0..<4 { desk.advance(seconds: 0.5) }
+        #expect(desk.exchange.shards[0].counters.compactions > 3)
+        #expect(store.released > 0)
+        #expect(store.byteCount < 40_000)
+        let next = restarted(store, desk.time, shards: 2)
+        let back = next.connected("sleeper", clean: false, expiry: 10_000)
+        next.advance(seconds: 1)
+        #expect(back.payloads() == (0..<20).map { "kept \($0)" } + ["will"])
+        let look = next.connected("look")
+        look.subscribe("r/#")
+        #expect(look.payloads() == ["retained"])
+        let again = next.connected("p", clean: false, expiry: 1000)
+        again.publish("once", "x", qos: .exactlyOnce, id: 77)
+        #expect(next.exchange.shards[0].counters.publishReceived > 0)
+        let flight = next.connected("waiting", clean: false, expiry: 1000)
+        let packets = flight.take()
+        #expect(packets.contains(.pubrel(AcknowledgePacket(packetID: given.first?.packetID ?? 0))))
+        let repeated = packets.compactMap { packet -> PublishPacket? in
+            if case .publish(let message) = packet { return message }
+            return nil
+        }
+        #expect(repeated.map(\.payload.string) == ["two"])
+        let worker = next.connected("busy", clean: false, expiry: 1000)
+        worker.publish("nothing", "")
+        next.connected("p2").publish("work", "more", qos: .atLeastOnce)
+        #expect(worker.payloads() == ["more"])
+    }
+
+    @Test("a group's message with a member that leaves no trace outlives the compaction of its record")
+    func compactedGroup() {
+        let store = TestStore()
+        let desk = Desk(shards: 2, store: store)
+        let durable = desk.connected("durable", shard: 1, clean: false, expiry: 1000)
+        durable.subscribe("$share/g/t")
+        durable.vanish()
+        let member = desk.connected("member")
+        member.subscribe("$share/g/t")
+        desk.connected("p", shard: 1).publish("t", "owed", qos: .atLeastOnce)
+        #expect(member.messages().count == 1)
+        desk.exchange.shards[0].compact(before: store.nextBlockNumber())
+        for _ in 0..<4 { desk.advance(seconds: 1) }
+        #expect(desk.exchange.shards[0].counters.compactions == 1)
+        let next = restarted(store, desk.time)
+        #expect(next.connected("durable", clean: false, expiry: 1000).payloads() == ["owed"])
     }
 }

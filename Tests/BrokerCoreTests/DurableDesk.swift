@@ -96,6 +96,15 @@ final class TestStore: DurabilityStore, @unchecked Sendable {
         blocks.removeAll { $0.number < released }
     }
 
+    func block(behind bytes: Int) -> UInt64? {
+        var left = bytes
+        for block in blocks {
+            if left <= 0 { return block.number }
+            left -= block.bytes.count
+        }
+        return nil
+    }
+
     var byteCount: Int { blocks.reduce(0) { $0 + $1.bytes.count } }
 }
 

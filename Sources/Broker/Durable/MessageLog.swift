@@ -303,6 +303,11 @@ package final class MessageLog: DurabilityStore {
         offset < block.count ? block.slice(offset..<block.count) : nil
     }
 
+    package func block(behind bytes: Int) -> UInt64? {
+        let start = journal.start.rawValue
+        return state.withLock { $0.positions.block(at: start + Int64(bytes)) }
+    }
+
     package func release(before number: UInt64) {
         guard let position = state.withLock({ $0.positions.release(before: number) }) else { return }
         reader.commit(JournalPosition(rawValue: position))
@@ -353,6 +358,11 @@ struct BlockPositions {
         guard number >= base, number - base < UInt64(table.count) else { return nil }
         let position = table[Int(number - base)]
         return position < 0 ? nil : position
+    }
+
+    /// The first known block that stands at a position or behind it, as far as numbers follow positions.
+    func block(at position: Int64) -> UInt64? {
+        table.firstIndex { $0 >= position }.map { base + UInt64($0) }
     }
 
     /// Forgets older blocks; returns where the oldest of the others stands.

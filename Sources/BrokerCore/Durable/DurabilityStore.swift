@@ -26,6 +26,8 @@ package protocol DurabilityStore: AnyObject, Sendable {
     func read(_ places: [RecordPlace]) throws(Problem) -> [Bytes?]
     /// Nothing before this block is needed any more.
     func release(before number: UInt64)
+    /// A block that has about so many bytes before it; nil if there is none.
+    func block(behind bytes: Int) -> UInt64?
     /// Size of what is kept, in bytes.
     var byteCount: Int { get }
 }

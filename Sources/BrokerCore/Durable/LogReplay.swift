@@ -102,6 +102,9 @@ final class LogReplay: @unchecked Sendable {
             seed = try reader.take()
             shardCount = max(1, Int(try reader.take(UInt16.self)))
             beginEpoch()
+        case .owners:
+            seed = try reader.take()
+            shardCount = max(1, Int(try reader.take(UInt16.self)))
         default: try session(type, &reader)
         }
     }

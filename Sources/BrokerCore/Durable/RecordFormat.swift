@@ -57,6 +57,8 @@ enum RecordType: UInt8 {
     case epoch = 25
     /// The current message is retained nowhere any more, or was refused: id.
     case notRetained = 26
+    /// As `epoch`, in the middle of everything: only what owners are found by.
+    case owners = 27
 }
 
 /// Memory that grows, for records.

@@ -12,12 +12,14 @@ extension Shard {
             keptBytes += message.contentBytes
         }
         message.references += 1
+        log.liveEntries += 1
     }
 
     @inline(__always)
     func unhold(_ message: StoredMessage) {
         guard message.references > 0 else { return }
         message.references -= 1
+        log.liveEntries -= 1
         if message.references == 0 {
             log.liveBytes -= Int(message.recordBytes)
             keptBytes -= message.contentBytes
@@ -38,17 +40,22 @@ extension Shard {
         counters.letGo += 1
     }
 
+    /// What was read back only to be written anew.
+    func letGoLoaded(_ message: StoredMessage) { letGo(message) }
+
     // MARK: Reading back
 
     /// Reads the content of messages back; `done` is called on the event loop when all are there, as far as they can be.
     func load(_ messages: [StoredMessage], done: @escaping () -> Void) {
+        // What was written in this turn is not yet where it could be read.
+        if messages.contains(where: { log.isOpen($0.place) }) { log.flush(always: true) }
         let places = messages.map(\.place)
         let ids = messages.map(\.id)
         let box = LoopConfined((messages, done))
         guard let store = log.store else { return }
         store.onWorker { [loop, weak self] in
             let contents = Shard.contents(places, ids, store)
-            loop.execute { self?.loaded(box.value.0, contents, box.value.1) }
+            loop.execute { self?.loaded(box.value.0, places, contents, box.value.1) }
         }
     }
 
@@ -62,7 +69,10 @@ extension Shard {
         } catch { return nil }
     }
 
-    private func loaded(_ messages: [StoredMessage], _ contents: [MessageContent?]?, _ done: @escaping () -> Void) {
+    private func loaded(
+        _ messages: [StoredMessage], _ places: [RecordPlace], _ contents: [MessageContent?]?,
+        _ done: @escaping () -> Void
+    ) {
         guard let contents else {
             // The disk refuses to be read: later perhaps not.
             counters.loadFailures += 1
@@ -71,15 +81,18 @@ extension Shard {
             return
         }
         _ = refreshNow()
-        for (message, content) in zip(messages, contents) where !message.isLoaded {
-            guard let content else {
-                message.isLost = true
+        var moved: [StoredMessage] = []
+        for (index, message) in messages.enumerated() where !message.isLoaded {
+            guard let content = contents[index] else {
+                // Written anew meanwhile, and the old place released?
+                if message.place != places[index] { moved.append(message) } else { message.isLost = true }
                 continue
             }
             message.putBack(content)
             counters.loaded += 1
             if message.references > 0 { keptBytes += message.contentBytes }
         }
+        if !moved.isEmpty { return load(moved, done: done) }
         done()
         markTurn()
     }

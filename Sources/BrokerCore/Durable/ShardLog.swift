@@ -25,6 +25,10 @@ package final class ShardLog {
     private(set) var bytes: UInt64 = 0
     /// Bytes of records of messages that this shard's persistent sessions and retained topics still need.
     var liveBytes = 0
+    /// Entries of persistent sessions that refer to messages.
+    var liveEntries = 0
+    /// Records before this block must not be referred to any more: they are written anew when they are needed.
+    var horizon: UInt64 = 0
 
     /// A block that nobody waits for goes when it is this long, or at the next tick.
     static let lazyBytes = 128 << 10
@@ -79,6 +83,9 @@ package final class ShardLog {
         isDue = false
         store.append(block, number: number, shard: shard)
     }
+
+    /// Whether a place stands in the block that has not been handed over.
+    func isOpen(_ place: RecordPlace) -> Bool { open != 0 && place.block == open }
 
     /// Between two publications: a block that has become long goes.
     @inline(__always)
@@ -151,6 +158,15 @@ package final class ShardLog {
         put(.about)
         buffer.put(id)
         buffer.put(UInt8(arrived ? 1 : 0))
+    }
+
+    /// A message that is in memory becomes the current one.
+    func refer(to message: StoredMessage, now: Int64) {
+        if message.place.block < horizon {
+            published(message, type: .copied, now: now)
+        } else {
+            about(message.id, arrived: false)
+        }
     }
 
     func sentTo(_ shards: UInt64, retaining owner: Int?) {
@@ -305,6 +321,12 @@ package final class ShardLog {
         buffer.put(seed)
         buffer.put(UInt16(truncatingIfNeeded: shards))
         return due()
+    }
+
+    func owners(seed: UInt64, shards: Int) {
+        put(.owners)
+        buffer.put(seed)
+        buffer.put(UInt16(truncatingIfNeeded: shards))
     }
 
     func snapshot(session: UInt64, _ snapshot: RecordedSession) {

@@ -169,6 +169,7 @@ extension Exchange: MetricSource {
             counter(
                 "log_refused_total", "Publications refused because nothing could be made durable.",
                 counters.refusedByLog),
+            counter("log_compactions_total", "Times that the log was shortened.", counters.compactions),
             counter("log_let_go_total", "Waiting messages whose content went out of memory.", counters.letGo),
             counter("log_read_back_total", "Waiting messages read back from disk.", counters.loaded),
             counter("log_read_failures_total", "Times that the disk refused to be read.", counters.loadFailures),

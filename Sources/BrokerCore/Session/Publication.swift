@@ -84,7 +84,7 @@ struct Publication {
         if message.id == 0 {
             shard.log.published(message, type: .published, now: shard.now)
         } else {
-            shard.log.about(message.id, arrived: false)
+            shard.log.refer(to: message, now: shard.now)
         }
     }
 

@@ -401,7 +401,7 @@ extension Session {
                 if queued.message.id == 0 {
                     shard.log.published(queued.message, type: .published, now: shard.now)
                 } else {
-                    shard.log.about(queued.message.id, arrived: false)
+                    shard.log.refer(to: queued.message, now: shard.now)
                 }
                 shard.hold(queued.message)
                 shard.log.took(

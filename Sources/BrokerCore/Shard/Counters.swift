@@ -45,6 +45,8 @@ package struct ShardCounters: Sendable {
     package var loadFailures: UInt64 = 0
     /// Publications refused because nothing could be made durable.
     package var refusedByLog: UInt64 = 0
+    /// Times that the older half of the log was made unnecessary and released.
+    package var compactions: UInt64 = 0
 
     package init() {}
 
@@ -83,6 +85,7 @@ package struct ShardCounters: Sendable {
         lost += other.lost
         loadFailures += other.loadFailures
         refusedByLog += other.refusedByLog
+        compactions += other.compactions
     }
 }
 

@@ -140,6 +140,10 @@ extension Shard {
             granted(moving.claim)
             return
         }
+        if compaction != nil {
+            for queued in moving.snapshot.queue { compactionMeets(queued.message) }
+            for entry in moving.snapshot.inflight { if let message = entry.message { compactionMeets(message) } }
+        }
         session.restore(moving.snapshot)
         session.isLeaving = false
         if session.number != 0 { recordSnapshot(session) }

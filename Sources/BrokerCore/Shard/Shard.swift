@@ -66,6 +66,11 @@ package final class Shard: @unchecked Sendable {
     /// Bytes of content that sessions which outlive their connections keep in memory.
     var keptBytes = 0
     var compaction: Compaction?
+    var compactionLead: CompactionLead?
+    /// Shards that have written their part, by round.
+    var compactedPeers: [Int: Int] = [:]
+    /// What this shard needs of the log, in bytes; read by shard 0.
+    let liveLogBytes = Atomic<Int>(0)
 
     // Watching
     /// Filters whose messages are counted.

@@ -99,4 +99,9 @@ enum ShardMessage: Sendable {
     // At start: this shard has installed what it had in the log; it knows what all others have installed.
     case installedAll
     case ready
+
+    // See `Compaction`.
+    case compact(before: UInt64, round: Int)
+    case compactWritten(round: Int)
+    case compactDone(round: Int, isDirty: Bool)
 }

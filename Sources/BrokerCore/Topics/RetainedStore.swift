@@ -43,6 +43,14 @@ final class RetainedStore {
         return true
     }
 
+    /// In no order.
+    var all: [StoredMessage] {
+        var found: [StoredMessage] = []
+        found.reserveCapacity(count)
+        all(root) { found.append($0) }
+        return found
+    }
+
     func find(_ topic: Bytes) -> StoredMessage? {
         var node = root
         var rest: Bytes? = topic

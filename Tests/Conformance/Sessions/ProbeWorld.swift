@@ -49,8 +49,10 @@ private final class ProbeLog: DurabilityStore, @unchecked Sendable {
         }
     }
 
+    /// The log is always too long: it is compacted all the time.
+    func block(behind bytes: Int) -> UInt64? { next }
     func release(before number: UInt64) { blocks = blocks.filter { $0.key >= number } }
-    var byteCount: Int { blocks.values.reduce(0) { $0 + $1.count } }
+    var byteCount: Int { .max / 2 }
 }
 
 /// A broker on loops that move only when told, and what its clients know of each other.
