@@ -141,11 +141,11 @@ def context(authority, client=None, version=None):
     return made
 
 
-def connack(stream):
-    """What the server answers to CONNECT; empty if it closes."""
+def connack(stream, client=b"c"):
+    """What the server answers to the CONNECT of a client, of one letter; empty if it closes."""
     stream.settimeout(10)
     try:
-        stream.sendall(CONNECT)
+        stream.sendall(CONNECT[:-1] + client)
         return stream.recv(4)
     except (ssl.SSLError, ConnectionError):
         return b""
@@ -251,7 +251,7 @@ def test_client_certificates_and_revocation(tundish, authority, tmp_path, versio
         eventually(lambda cause=cause: closed(tundish, "l", cause) == 1, what=cause)
     # The list changes on disk, with clients connected.
     with over_tls(context(authority, good, version), port) as stays:
-        assert connack(stays) == GOOD
+        assert connack(stays, b"s") == GOOD
         signer.revoke(bad[0], good[0])
         eventually(lambda: answer(good) == b"", 20, "the revocation")
         stays.sendall(bytes([0xC0, 0]))
@@ -319,7 +319,7 @@ def test_server_names_choose_the_certificate_and_it_is_replaced_while_clients_st
     assert common("other.example") == common("OTHER.example") == common("a.wild.example") == "other"
     assert common("a.b.wild.example") == "server"
     with over_tls(made, port) as stays:
-        assert connack(stays) == GOOD
+        assert connack(stays, b"s") == GOOD
         fresh = authority.issue("server", dns=["localhost"])[0].serial_number
         eventually(lambda: served("localhost").serial_number == fresh, 20, "the new certificate")
         stays.sendall(bytes([0xC0, 0]))
@@ -468,7 +468,7 @@ def test_limits_change_while_clients_stay(tundish):
     listener(tundish, "l", bind=bind)
     running(tundish, "l")
     with socket.create_connection(("127.0.0.1", port), 10) as stays:
-        assert connack(stays) == GOOD
+        assert connack(stays, b"s") == GOOD
         listener(tundish, "l", bind=bind, more="  limits: { messagesPerSecond: 20, connectionsPerAddress: 1 }\n")
 
         def refused():
@@ -502,3 +502,27 @@ def test_plain_http_gets_an_answer(tundish):
     with socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 404 ")
+
+
+def test_what_a_listener_does_not_offer_is_said_at_connect_and_refused(tundish):
+    port = listener(tundish, "l", more="  limits: { maximumQoS: 1, retain: false, wildcardSubscriptions: false,\n"
+                    "    sharedSubscriptions: false, subscriptionIdentifiers: false }\n")
+    running(tundish, "l")
+    answers, codes = queue.Queue(), queue.Queue()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="v5", protocol=mqtt.MQTTv5)
+    client.on_connect = lambda _client, _data, _flags, _reason, properties: answers.put(properties)
+    client.on_subscribe = lambda _client, _data, _mid, reasons, _properties: codes.put(reasons[0].value)
+    client.on_disconnect = lambda _client, _data, _flags, reason, _properties: codes.put(reason.value)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        told = answers.get(timeout=10)
+        assert (told.MaximumQoS, told.RetainAvailable, told.WildcardSubscriptionAvailable,
+                told.SharedSubscriptionAvailable, told.SubscriptionIdentifierAvailable) == (1, 0, 0, 0, 0)
+        for topic, code in (("a/b", 0), ("a/#", 0xA2), ("$share/g/a", 0x9E)):
+            client.subscribe(topic)
+            assert codes.get(timeout=10) == code, topic
+        client.publish("a", "x", retain=True)
+        assert codes.get(timeout=10) == 0x9A
+    finally:
+        client.loop_stop()

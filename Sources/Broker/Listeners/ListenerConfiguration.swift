@@ -206,6 +206,13 @@ package struct ListenerConfiguration: Sendable, Hashable {
         number("connectBytesMax", 64...268_435_460) { limits.connectBytesMax = $0 }
         number("receiveMaximum", 1...65_535) { limits.receiveMaximum = UInt16(clamping: $0) }
         number("topicAliasMaximum", 0...65_535) { limits.topicAliasMaximum = UInt16(clamping: $0) }
+        number("maximumQoS", 0...2) { limits.maximumQoS = UInt8(clamping: $0) }
+        if let isAllowed = given["retain"]?.bool { limits.retainAvailable = isAllowed }
+        if let isAllowed = given["wildcardSubscriptions"]?.bool { limits.wildcardSubscriptionsAvailable = isAllowed }
+        if let isAllowed = given["sharedSubscriptions"]?.bool { limits.sharedSubscriptionsAvailable = isAllowed }
+        if let isAllowed = given["subscriptionIdentifiers"]?.bool {
+            limits.subscriptionIdentifiersAvailable = isAllowed
+        }
         number("keepAliveMaxSeconds", 0...65_535) { limits.keepAliveSecondsMax = UInt16(clamping: $0) }
         if let text = given["onDenied"]?.string, let action = DeniedAction(rawValue: text) { limits.denied = action }
         seconds("connectTimeout") { limits.connectSeconds = UInt16(clamping: $0) }

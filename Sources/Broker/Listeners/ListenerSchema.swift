@@ -117,5 +117,20 @@ extension ListenerConfiguration {
         Field(
             "keepAliveMaxSeconds", .integer(0...65_535), default: .integer(0), unit: "s",
             help: "Longest keep alive; 0 leaves it to the client.", chinese: "最长保活时间；0 表示由客户端决定。"),
+        Field(
+            "maximumQoS", .integer(0...2), default: .integer(2),
+            help: "Highest QoS that a client may publish with.", chinese: "客户端发布消息可用的最高 QoS。"),
+        Field(
+            "retain", .bool, default: .bool(true), help: "Whether a client may publish retained messages.",
+            chinese: "客户端是否可发布保留消息。"),
+        Field(
+            "wildcardSubscriptions", .bool, default: .bool(true),
+            help: "Whether a client may subscribe to filters with + or #.", chinese: "客户端是否可订阅含 + 或 # 的主题过滤器。"),
+        Field(
+            "sharedSubscriptions", .bool, default: .bool(true), help: "Whether a client may subscribe to $share/...",
+            chinese: "客户端是否可使用共享订阅 $share/..."),
+        Field(
+            "subscriptionIdentifiers", .bool, default: .bool(true),
+            help: "Whether a client of MQTT 5 may number its subscriptions.", chinese: "MQTT 5 客户端是否可使用订阅标识符。"),
     ]
 }

@@ -159,7 +159,8 @@ struct TLSLoader {
 
     private func contextProblem(_ error: any Error, _ fields: CertificateFields) -> Problem {
         let text = String(describing: error)
-        if text.contains("KEY_VALUES_MISMATCH") || text.contains("KEY_TYPE_MISMATCH") {
+        // The key itself has been read: the context refuses it only beside this certificate.
+        if let error = error as? NIOSSLError, case .failedToLoadPrivateKey = error {
             return problem(
                 "key_mismatch",
                 "has a certificate (\(fields.view.subject)) and a private key that do not belong together")
