@@ -80,6 +80,13 @@ package final class MessageLog: DurabilityStore {
         await journal.close()
     }
 
+    /// Closes without waiting for a disk that does not answer.
+    package func abandon() async {
+        giveUp()
+        worker.stop()
+        await journal.close()
+    }
+
     private func drained() async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             let isEmpty = state.withLock { state in

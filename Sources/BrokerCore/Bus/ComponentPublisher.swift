@@ -69,9 +69,11 @@ final class ComponentPublisher: BusPublisher {
         _ = shard.refreshNow()
         for batch in batches {
             if let reply = batch.reply {
+                let mark = shard.log.mark
                 let outcomes = batch.messages.map { shard.offer($0) }
                 // The answer is an acknowledgement like any other.
-                shard.whenDurable(shard.log.awaited) { reply.resume(returning: outcomes) }
+                let position = shard.log.mark == mark ? 0 : shard.log.awaited
+                shard.whenDurable(position) { reply.resume(returning: outcomes) }
             } else {
                 for message in batch.messages { _ = shard.offer(message) }
             }

@@ -15,7 +15,9 @@ final class LogReplay: @unchecked Sendable {
         var flags: UInt8 = 0
         var retainer: UInt8 = 0
         var owesRetain = false
-        var wasCopied = false
+        /// Written anew, or meant by sessions whose beginning was released: it is not forgotten before the end, because
+        /// what they have of it comes later, in their snapshots.
+        var isPinned = false
     }
 
     private(set) var sessions: [UInt64: ReplaySession] = [:]
@@ -126,7 +128,7 @@ final class LogReplay: @unchecked Sendable {
         known.expiresAtWall = record.expiresAtWall
         known.flags = record.flags
         known.recordBytes = UInt32(truncatingIfNeeded: reader.index - start)
-        known.wasCopied = type == .copied
+        if type == .copied { known.isPinned = true }
         messages[current] = known
         if record.flags & 4 != 0 {
             retainedRecords[current] = Bytes(
@@ -138,13 +140,18 @@ final class LogReplay: @unchecked Sendable {
         guard id != 0 else { return }
         if let index = messages.index(forKey: id) {
             messages.values[index].references += change
-            if messages.values[index].references <= 0, change < 0 { forget(id) }
+            let known = messages.values[index]
+            if known.references <= 0, change < 0, !known.isPinned { forget(id) }
         } else if change > 0 {
             // Its copy comes later.
             var known = Known()
             known.references = change
             messages[id] = known
         }
+    }
+
+    private func pin(_ id: UInt64) {
+        if let index = messages.index(forKey: id) { messages.values[index].isPinned = true }
     }
 
     private func forget(_ id: UInt64) {
@@ -292,6 +299,8 @@ final class LogReplay: @unchecked Sendable {
             } else {
                 session.strangers.append(entry)
             }
+        } else {
+            pin(current)
         }
         if let group { settleGroup(current, group) }
     }
@@ -372,9 +381,9 @@ final class LogReplay: @unchecked Sendable {
                 return
             }
             let group = type == .gaveBack ? try reader.text() : nil
-            guard let session else { return }
+            if session == nil { pin(id) }
             if let group { oweGroup(id, group) }
-            if session.remove(id) { refer(id, -1) }
+            if session?.remove(id) == true { refer(id, -1) }
         case .received, .finished, .incomingTaken, .incomingReleased:
             let packetID: UInt16 = try reader.take()
             guard let session else { return }

@@ -73,6 +73,8 @@ extension Shard {
     // MARK: At every shard
 
     func startCompaction(before: UInt64, round: Int) {
+        // What is written from now on stands in a block with a later number.
+        log.flush(always: true)
         log.horizon = max(log.horizon, before)
         compaction = Compaction(before: before, round: round)
         compaction?.sessions = Array(sessions.keys)[...]
@@ -130,11 +132,11 @@ extension Shard {
         for start in stride(from: 0, to: missing.count, by: Session.aheadMax) {
             compaction?.loading += 1
             let part = Array(missing[start..<min(missing.count, start + Session.aheadMax)])
-            load(part) { [self] in
-                for message in part where isOld(message) && message.isLoaded {
-                    write(message, group: nil)
-                    letGoLoaded(message)
-                }
+            load(part) { [self] message in
+                if isOld(message) { write(message, group: nil) }
+                letGo(message)
+            } done: { [self] in
+                for message in part where isOld(message) && message.isLoaded { write(message, group: nil) }
                 compaction?.loading -= 1
                 finishWriting()
             }

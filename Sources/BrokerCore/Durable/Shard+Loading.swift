@@ -33,29 +33,29 @@ extension Shard {
         letGo(kept)
     }
 
-    private func letGo(_ message: StoredMessage) {
+    func letGo(_ message: StoredMessage) {
         guard keptBytes > limits.keptBytesMax, message.mayLetGo, message.references > 0 else { return }
         keptBytes -= message.contentBytes
         message.letGo()
         counters.letGo += 1
     }
 
-    /// What was read back only to be written anew.
-    func letGoLoaded(_ message: StoredMessage) { letGo(message) }
-
     // MARK: Reading back
 
     /// Reads the content of messages back; `done` is called on the event loop when all are there, as far as they can be.
-    func load(_ messages: [StoredMessage], done: @escaping () -> Void) {
+    /// `each` is called for each that was not there until then, and may let it go again: nobody has seen it.
+    func load(
+        _ messages: [StoredMessage], each: @escaping (StoredMessage) -> Void = { _ in }, done: @escaping () -> Void
+    ) {
         // What was written in this turn is not yet where it could be read.
         if messages.contains(where: { log.isOpen($0.place) }) { log.flush(always: true) }
         let places = messages.map(\.place)
         let ids = messages.map(\.id)
-        let box = LoopConfined((messages, done))
+        let box = LoopConfined((messages, each, done))
         guard let store = log.store else { return }
         store.onWorker { [loop, weak self] in
             let contents = Shard.contents(places, ids, store)
-            loop.execute { self?.loaded(box.value.0, places, contents, box.value.1) }
+            loop.execute { self?.loaded(box.value.0, places, contents, box.value.1, box.value.2) }
         }
     }
 
@@ -71,13 +71,15 @@ extension Shard {
 
     private func loaded(
         _ messages: [StoredMessage], _ places: [RecordPlace], _ contents: [MessageContent?]?,
-        _ done: @escaping () -> Void
+        _ each: @escaping (StoredMessage) -> Void, _ done: @escaping () -> Void
     ) {
         guard let contents else {
             // The disk refuses to be read: later perhaps not.
             counters.loadFailures += 1
-            let box = LoopConfined((messages, done))
-            loop.scheduleTask(in: .seconds(1)) { [weak self] in self?.load(box.value.0, done: box.value.1) }
+            let box = LoopConfined((messages, each, done))
+            loop.scheduleTask(in: .seconds(1)) { [weak self] in
+                self?.load(box.value.0, each: box.value.1, done: box.value.2)
+            }
             return
         }
         _ = refreshNow()
@@ -91,8 +93,9 @@ extension Shard {
             message.putBack(content)
             counters.loaded += 1
             if message.references > 0 { keptBytes += message.contentBytes }
+            each(message)
         }
-        if !moved.isEmpty { return load(moved, done: done) }
+        if !moved.isEmpty { return load(moved, each: each, done: done) }
         done()
         markTurn()
     }

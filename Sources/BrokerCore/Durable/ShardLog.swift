@@ -100,8 +100,11 @@ package final class ShardLog {
         onDue()
     }
 
-    /// The position of what was written in this turn, for whoever answers for all of it; 0 if nothing was.
-    var awaited: UInt64 { open == 0 ? 0 : due() }
+    /// Tells whether something is written between two looks.
+    var mark: UInt64 { bytes &+ UInt64(buffer.count) }
+
+    /// The position of all that was written so far, for whoever answers for it.
+    var awaited: UInt64 { open == 0 ? newest : due() }
 
     /// The store has news. True if `durable` has moved.
     func advance() -> Bool {

@@ -238,9 +238,9 @@ extension Shard {
     func end(_ session: Session, tellsOwner: Bool) -> UInt64 {
         guard sessions[session.clientID] === session else { return 0 }
         sessions[session.clientID] = nil
-        let position = session.number == 0 ? 0 : log.session(.ended, session.number)
         // Its groups must have forgotten it before they choose somebody else.
         let shared = takeShared(session)
+        let position = session.number == 0 ? 0 : log.session(.ended, session.number)
         dismantle(session)
         giveBack(shared, of: session)
         if tellsOwner { post(owner(hash(session.clientID)), .released(clientID: session.clientID)) }

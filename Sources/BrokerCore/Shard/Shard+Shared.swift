@@ -32,8 +32,14 @@ extension Shard {
     }
 
     func giveBack(_ shared: [QueuedMessage], of session: Session) {
-        for queued in shared {
+        for var queued in shared {
             guard let key = queued.group else { continue }
+            if key.owner != index, queued.message.id != 0 {
+                // Others here may keep it, and let its content go.
+                let copy = queued.message.copy()
+                copy.isShared = true
+                queued.message = copy
+            }
             post(key.owner, .giveBack(SharedDelivery(group: key, clientID: session.clientID, queued: queued)))
         }
     }
@@ -141,9 +147,7 @@ extension Shard {
             return
         }
         let topicHash = message.topic.withUnsafeBytes { hash($0) }
-        Publication.with(message, hash: topicHash) { publication in
-            dispatch(&publication, group)
-            letGo(publication)
-        }
+        // Other sessions may be about to send it: its content stays.
+        Publication.with(message, hash: topicHash) { dispatch(&$0, group) }
     }
 }
