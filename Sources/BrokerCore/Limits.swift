@@ -81,8 +81,18 @@ package struct ExchangeLimits: Sendable, Hashable {
     package var sessionExpirySecondsMax: UInt32 = 0xFFFF_FFFF
     /// What EMQX's system topics call this broker: `$SYS/brokers/{nodeName}/...`; one topic level.
     package var nodeName = "tundish"
+    /// How members of shared subscriptions are chosen, and where it is otherwise, by the name of the group.
+    package var sharedStrategy = SharedStrategy.roundRobin
+    package var sharedStrategies: [String: SharedStrategy] = [:]
     /// How often the `$SYS` topics are published, in seconds; 0: never.
     package var sysIntervalSeconds = 10
 
     package init() {}
+
+    /// Of `$share/{name}/{filter}`.
+    func strategy(ofGroup text: String) -> SharedStrategy {
+        guard !sharedStrategies.isEmpty else { return sharedStrategy }
+        let name = text.dropFirst("$share/".count).prefix { $0 != "/" }
+        return sharedStrategies[String(name)] ?? sharedStrategy
+    }
 }

@@ -114,6 +114,7 @@ final class NodeParts: Sendable {
         let controllers = ControllerHost(
             store: store,
             controllers: [
+                BrokerController(exchange: exchange),
                 ListenerController(broker: broker, mqtt: configuration.mqtt, statuses: store.statuses, access: access),
                 DeviceController(gateway: gateway, running: running), RuleController(engine: streams),
                 AccessPolicyController(access: access, exchange: exchange), AuthenticationController(access: access),

@@ -6,7 +6,7 @@ import Synchronization
 /// The broker without sockets: its shards, one on each event loop, and the bus that everyone inside the process uses.
 package final class Exchange: Bus {
     package let shards: [Shard]
-    package let limits: ExchangeLimits
+    private let currentLimits: Mutex<ExchangeLimits>
     package let time: any TimeSource
     let startedAt: Timestamp
     let hash: TopicHash
@@ -31,7 +31,7 @@ package final class Exchange: Bus {
         self.hash = hash
         self.store = store
         let used = Array(loops.prefix(64))
-        self.limits = limits
+        currentLimits = Mutex(limits)
         self.time = time
         startedAt = time.now()
         shards = used.indices.map { index in
@@ -57,6 +57,18 @@ package final class Exchange: Bus {
 
     /// Tells every client that the server goes and closes their connections. Publishes no wills of those who stay
     /// subscribed elsewhere: a stop is not the clients' doing, but they are gone all the same, so wills do go out.
+    package var limits: ExchangeLimits { currentLimits.withLock { $0 } }
+
+    /// From now on, for sessions that are there too; what waits already stays. The route cache and the interval of
+    /// `$SYS` stay as they began.
+    package func setLimits(_ change: (inout ExchangeLimits) -> Void) async {
+        let limits = currentLimits.withLock { limits in
+            change(&limits)
+            return limits
+        }
+        for shard in shards { await shard.run { $0.setLimits(limits) } }
+    }
+
     package func stop() async {
         for shard in shards {
             await shard.run { shard in

@@ -85,6 +85,8 @@ final class Session {
     var isLoading = false
     /// What was in flight must go out again before anything else, and is being read back.
     var isResuming = false
+    /// Of a session that has shared subscriptions.
+    private var load: MemberLoad?
 
     init(clientID: String, shard: Shard, serial: UInt64, version: ProtocolVersion) {
         self.clientID = clientID
@@ -94,6 +96,17 @@ final class Session {
     }
 
     var isPersistent: Bool { expirySeconds > 0 }
+
+    func makeLoad() -> MemberLoad {
+        let load = load ?? MemberLoad()
+        self.load = load
+        return load
+    }
+
+    /// Says to shared subscriptions how much it has to do.
+    @inline(__always)
+    func tellLoad() { load?.set(inflight.count + queue.count) }
+
     /// What happens to its messages is written to the log: it began as a session that outlives its connection.
     var isRecorded = false
 
@@ -193,11 +206,10 @@ final class Session {
 
     /// Whether the queue takes another message, after what its policy lets go for it.
     private func makeRoom(_ byteCount: Int) -> Bool {
-        let limits = shard.limits
-        while queue.count >= limits.sessionQueueMax
-            || (queueBytes + byteCount > limits.sessionQueueBytesMax && queueBytes > 0)
+        while queue.count >= shard.limits.sessionQueueMax
+            || (queueBytes + byteCount > shard.limits.sessionQueueBytesMax && queueBytes > 0)
         {
-            guard limits.sessionQueueDropsOldest, let oldest = queue.popFirst() else { return false }
+            guard shard.limits.sessionQueueDropsOldest, let oldest = queue.popFirst() else { return false }
             forgetWaiting(oldest)
             drop()
         }
@@ -295,6 +307,7 @@ final class Session {
     /// The message with this packet identifier is done with.
     func finish(_ packetID: UInt16) {
         guard let entry = inflight.remove(packetID) else { return }
+        tellLoad()
         if isRecorded { shard.log.finished(session: number, packetID: packetID) }
         leave(entry.message, entry.group)
     }

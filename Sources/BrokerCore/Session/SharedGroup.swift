@@ -20,17 +20,25 @@ final class SharedGroup {
         var options: SubscriptionOptions
         var subscriptionID: UInt32
         var isOnline: Bool
+        /// Of the client identifier.
+        var hash: UInt64
+        let load: MemberLoad
         /// Its session outlives its connection.
         var isRecorded = false
     }
 
     let key: SharedGroupKey
     private(set) var members: [Member] = []
-    private var turn = 0
+    /// Index of the member that was chosen last.
+    var turn = 0
+    var strategy: SharedStrategy
     /// A member has or had a session that outlives its connection: what the group gets must be kept.
     var isDurable = false
 
-    init(key: SharedGroupKey) { self.key = key }
+    init(key: SharedGroupKey, strategy: SharedStrategy) {
+        self.key = key
+        self.strategy = strategy
+    }
 
     func join(_ member: Member) {
         if let index = members.firstIndex(where: { ExactText.areSame($0.clientID, member.clientID) }) {
@@ -42,29 +50,16 @@ final class SharedGroup {
 
     /// Only the shard where the member lives can take it out: it may have moved on.
     func leave(clientID: String, shard: Int) {
-        members.removeAll { ExactText.areSame($0.clientID, clientID) && $0.shard == shard }
+        guard let index = members.firstIndex(where: { ExactText.areSame($0.clientID, clientID) && $0.shard == shard })
+        else { return }
+        members.remove(at: index)
+        // Whose turn it was stays so; if he has gone himself it is the one before, so that the next one follows.
+        if turn >= index { turn -= 1 }
     }
 
     func setOnline(_ isOnline: Bool, clientID: String, shard: Int) {
         guard let index = members.firstIndex(where: { ExactText.areSame($0.clientID, clientID) && $0.shard == shard })
         else { return }
         members[index].isOnline = isOnline
-    }
-
-    /// The next member in turn; one that is offline only if no other is there and the message can wait in its queue.
-    func next(qos: UInt8) -> Member? {
-        guard !members.isEmpty else { return nil }
-        var fallback: Int?
-        for offset in 1...members.count {
-            let index = (turn + offset) % members.count
-            if members[index].isOnline {
-                turn = index
-                return members[index]
-            }
-            if fallback == nil, qos > 0, members[index].options.qosValue > 0 { fallback = index }
-        }
-        guard let fallback else { return nil }
-        turn = fallback
-        return members[fallback]
     }
 }

@@ -11,7 +11,7 @@ extension Shard {
         let member = SharedGroup.Member(
             clientID: session.clientID, shard: index, options: subscription.options,
             subscriptionID: subscription.subscriptionID, isOnline: session.connection != nil,
-            isRecorded: session.isRecorded)
+            hash: hash(session.clientID), load: session.makeLoad(), isRecorded: session.isRecorded)
         let token = makeSerial()
         awaiting[token] = { _ in installed() }
         post(key.owner, .join(GroupJoin(group: key, member: member, token: token)))
@@ -59,6 +59,7 @@ extension Shard {
             session.deliver(
                 &publication, options: subscription.options, subscriptionID: subscription.subscriptionID,
                 group: delivery.group)
+            session.tellLoad()
             letGo(publication)
         }
     }
@@ -77,7 +78,7 @@ extension Shard {
             }
             return
         }
-        let group = SharedGroup(key: key)
+        let group = SharedGroup(key: key, strategy: limits.strategy(ofGroup: key.text))
         group.join(join.member)
         groups[key.text] = group
         let pattern = Bytes(key.pattern)
@@ -111,13 +112,24 @@ extension Shard {
         if group.isDurable { removeInterest(InterestKey(filter: key.pattern, isDurable: true)) }
     }
 
+    private func choiceKey(_ strategy: SharedStrategy, topicHash: UInt64, origin: Origin) -> UInt64 {
+        switch strategy {
+        case .hashTopic: topicHash
+        case .hashClient: hash(origin.clientID)
+        case .random: random.next()
+        case .roundRobin, .sticky, .leastInFlight: 0
+        }
+    }
+
     /// Gives a message to the member whose turn it is.
     func dispatch(_ publication: inout Publication, _ group: SharedGroup) {
-        guard let member = group.next(qos: publication.qos) else {
+        let key = choiceKey(group.strategy, topicHash: publication.topicHash, origin: publication.origin)
+        guard let member = group.next(SharedGroup.Choice(key: key, qos: publication.qos)) else {
             counters.dropped += 1
             if let stored = publication.stored, stored.id != 0 { log.groupDone(stored.id, group: group.key.text) }
             return
         }
+        member.load.add()
         let session = member.shard == index ? sessions[member.clientID] : nil
         // Until a member has finished it, or has it in a log of its own, the group owes the message to somebody.
         let isOwed = log.isOn && group.isDurable && min(publication.qos, member.options.qosValue) > 0
@@ -129,6 +141,7 @@ extension Shard {
         if let session {
             session.deliver(
                 &publication, options: member.options, subscriptionID: member.subscriptionID, group: group.key)
+            session.tellLoad()
         } else {
             let queued = QueuedMessage(
                 message: publication.share(self), group: group.key, subscriptionID: member.subscriptionID,

@@ -8,7 +8,7 @@ import Synchronization
 package final class Shard: @unchecked Sendable {
     package let index: Int
     package let loop: any EventLoop
-    let limits: ExchangeLimits
+    private(set) var limits: ExchangeLimits
     let time: any TimeSource
     let random: any RandomSource
     let hash: TopicHash
@@ -115,6 +115,11 @@ package final class Shard: @unchecked Sendable {
             guard let self else { return }
             loop.execute { self.logAdvanced() }
         }
+    }
+
+    func setLimits(_ limits: ExchangeLimits) {
+        self.limits = limits
+        for group in groups.values { group.strategy = limits.strategy(ofGroup: group.key.text) }
     }
 
     func refreshNow() -> Int64 {

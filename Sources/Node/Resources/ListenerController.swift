@@ -10,7 +10,7 @@ final class ListenerController: Controller {
 
     var kind: String { NodeKinds.listenerName }
     /// Nobody comes in before it is known who may.
-    var after: [String] { ["User", AccessKinds.authenticationName, AccessKinds.policyName] }
+    var after: [String] { [NodeKinds.brokerName, "User", AccessKinds.authenticationName, AccessKinds.policyName] }
 
     private let broker: Broker
     private let mqtt: HostPort?

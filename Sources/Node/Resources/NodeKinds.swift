@@ -8,11 +8,32 @@ import Streams
 
 /// The kinds of resources that this build knows, with the checks that their schemas cannot say.
 package enum NodeKinds {
-    package static let registry = KindRegistry([listener, device, rule] + AccessKinds.all)
+    package static let registry = KindRegistry([broker, listener, device, rule] + AccessKinds.all)
 
+    static let brokerName = "Broker"
     static let listenerName = "Listener"
     static let deviceName = "Device"
     static let ruleName = "Rule"
+
+    private static var broker: ResourceKind {
+        ResourceKind(
+            name: brokerName, plural: "brokers", help: "Bounds and habits of the MQTT broker as a whole.",
+            helpChinese: "整个 MQTT 服务器的限制和行为。", schema: BrokerSettings.schema,
+            check: { name, spec, report in
+                guard name == BrokerSettings.name else {
+                    return report.report(
+                        Problem(
+                            "broker.name",
+                            "a Broker can only be named \"\(BrokerSettings.name)\": there is one for the whole node",
+                            ["name": name]), at: ConfigPath())
+                }
+                do throws(Problem) {
+                    _ = try BrokerSettings(spec)
+                } catch {
+                    report.report(error, at: ConfigPath()["sharedSubscriptions"]["groups"])
+                }
+            })
+    }
 
     private static var listener: ResourceKind {
         ResourceKind(
