@@ -310,8 +310,9 @@ spec: { type: scram }
         good.packet()
 
 
-def test_the_examples_of_the_page_are_valid(tmp_path):
-    page = (ROOT / "docs" / "security.md").read_text()
+@pytest.mark.parametrize("name", ["security.md", "broker.md"])
+def test_the_examples_of_the_pages_are_valid(tmp_path, name):
+    page = (ROOT / "docs" / name).read_text()
     for index, text in enumerate(re.findall(r"```yaml\n(.*?)```", page, re.S)):
         file = pathlib.Path(tmp_path / f"{index}.yaml")
         file.write_text(text)
