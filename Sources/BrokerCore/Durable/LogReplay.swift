@@ -294,7 +294,9 @@ final class LogReplay: @unchecked Sendable {
         if let session = sessions[number], current != 0 {
             if let group { entry.group = session.groupNumber(group) }
             refer(current, 1)
-            if isEpochBlock || session.home == shard {
+            if isEpochBlock {
+                session.insert(entry)
+            } else if session.home == shard {
                 session.append(entry)
             } else {
                 session.strangers.append(entry)
@@ -410,7 +412,7 @@ final class LogReplay: @unchecked Sendable {
         var entry = entry
         if let group { entry.group = session.groupNumber(group) }
         refer(entry.id, 1)
-        session.append(entry)
+        session.insert(entry)
     }
 
     /// After all that was owed has been given.

@@ -28,6 +28,12 @@ final class ReplaySession {
         if entry.packetID != 0 { sent(entry.packetID) }
     }
 
+    /// What a start gives it afterwards goes before newer messages of the same shard that wait: a publisher's order stays.
+    func insert(_ entry: RecordedSession.Entry) {
+        let newer = find { $0.state == .free && $0.id & 0xFF == entry.id & 0xFF && $0.id > entry.id }
+        if let newer { recorded.entries.insert(entry, at: newer) } else { append(entry) }
+    }
+
     private func sent(_ packetID: UInt16) { recorded.nextPacketID = packetID == .max ? 1 : packetID + 1 }
 
     func groupNumber(_ group: String) -> Int32 {
