@@ -67,6 +67,28 @@ struct DurabilityTests {
         #expect(next.exchange.shards[0].sessions["s"]?.inflight.nextPacketID == 9)
     }
 
+    @Test(
+        "nothing goes ahead of what was in flight while that is being read back",
+        arguments: [QoS.atLeastOnce, .exactlyOnce])
+    func resuming(_ qos: QoS) {
+        let store = TestStore()
+        let desk = Desk(store: store)
+        let subscriber = desk.connected("s", clean: false, expiry: 1000)
+        subscriber.subscribe("t", SubscriptionOptions(qos: qos))
+        for number in 1...3 { desk.connected("p").publish("t", "\(number)", qos: qos, id: 1) }
+        #expect(subscriber.messages().count == 3)
+        let survivor = store.survivor()
+        let next = Desk(store: survivor, time: desk.time)
+        survivor.holdsWork = true
+        let back = next.connected("s", clean: false, expiry: 1000)
+        next.connected("p").publish("t", "4", qos: qos, id: 2)
+        #expect(back.messages().isEmpty)
+        survivor.holdsWork = false
+        survivor.runWork()
+        next.settle()
+        #expect(back.payloads() == ["1", "2", "3", "4"])
+    }
+
     @Test("a QoS 2 message that comes again after a crash is not passed on again")
     func incoming() {
         let store = TestStore()

@@ -53,9 +53,9 @@ extension Shard {
         let ids = messages.map(\.id)
         let box = LoopConfined((messages, each, done))
         guard let store = log.store else { return }
-        store.onWorker { [loop, weak self] in
+        store.onWorker { [loop, handle] in
             let contents = Shard.contents(places, ids, store)
-            loop.execute { self?.loaded(box.value.0, places, contents, box.value.1, box.value.2) }
+            loop.execute { handle.shard?.loaded(box.value.0, places, contents, box.value.1, box.value.2) }
         }
     }
 
@@ -77,8 +77,8 @@ extension Shard {
             // The disk refuses to be read: later perhaps not.
             counters.loadFailures += 1
             let box = LoopConfined((messages, each, done))
-            loop.scheduleTask(in: .seconds(1)) { [weak self] in
-                self?.load(box.value.0, each: box.value.1, done: box.value.2)
+            loop.scheduleTask(in: .seconds(1)) { [handle] in
+                handle.shard?.load(box.value.0, each: box.value.1, done: box.value.2)
             }
             return
         }

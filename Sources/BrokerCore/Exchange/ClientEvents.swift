@@ -45,7 +45,7 @@ extension Shard {
             events.overflowed += 1
             return
         }
-        if events.pending.isEmpty { loop.execute { [weak self] in self?.publishEvents() } }
+        if events.pending.isEmpty { loop.execute { [handle] in handle.shard?.publishEvents() } }
         let message = Message(
             topic: Topic(unchecked: event.topic), payload: .bytes(fields.json), receivedAt: wallTime,
             origin: Origin(.system, clientID: ClientEvent.prefix))

@@ -88,7 +88,7 @@ package final class Exchange: Bus {
 
     /// Breaks the circle in which the shards hold each other, so that they go with this object. For those who make
     /// many, after everything has stopped: nothing may be used any more.
-    package func dissolve() { for shard in shards { shard.peers = [] } }
+    package func dissolve() { for shard in shards { shard.dissolve() } }
 
     /// The shard on an event loop.
     package func shard(on loop: any EventLoop) -> Shard? { shards.first { $0.loop === loop } }

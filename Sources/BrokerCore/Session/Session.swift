@@ -202,7 +202,8 @@ final class Session {
         if !fits { finish(id) }
     }
 
-    var canSend: Bool { resending.isEmpty && inflight.count < window && inflight.hasRoom }
+    /// Nothing may go ahead of what must go out again first.
+    var canSend: Bool { resending.isEmpty && !isResuming && inflight.count < window && inflight.hasRoom }
 
     /// Whether the queue takes another message, after what its policy lets go for it.
     private func makeRoom(_ byteCount: Int) -> Bool {

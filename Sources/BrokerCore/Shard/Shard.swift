@@ -3,6 +3,12 @@ import Model
 package import NIOCore
 import Synchronization
 
+/// A shard as closures hold it until the exchange is dissolved; used on the shard's loop only. A weak reference in its
+/// place would make each retain of the shard take the slow way.
+final class ShardHandle: @unchecked Sendable {
+    fileprivate(set) var shard: Shard?
+}
+
 /// One event loop's part of the broker: its connections, their sessions, the tree of their filters, and what it owns
 /// by hash. Everything in it is touched on its event loop only.
 package final class Shard: @unchecked Sendable {
@@ -49,6 +55,8 @@ package final class Shard: @unchecked Sendable {
     /// What goes on when the log has reached a position, in order.
     private var afterLog = RingQueue<(position: UInt64, body: () -> Void)>()
     private var turnTask: @Sendable () -> Void = {}
+    /// For what runs later on this loop.
+    let handle = ShardHandle()
 
     // Durability
     /// False until what the log holds has been taken up; clients and publishers wait.
@@ -108,13 +116,17 @@ package final class Shard: @unchecked Sendable {
         outboxes = Array(repeating: [], count: count)
         lateOutboxes = Array(repeating: [], count: count)
         now = time.monotonicNanoseconds()
-        turnTask = { [weak self] in self?.endTurn() }
+        turnTask = { [handle] in handle.shard?.endTurn() }
         log.onDue = { [unowned self] in markTurn() }
         isReady = store == nil
-        store?.attach(shard: index) { [weak self] in
-            guard let self else { return }
-            loop.execute { self.logAdvanced() }
-        }
+        store?.attach(shard: index) { [loop, handle] in loop.execute { handle.shard?.logAdvanced() } }
+        handle.shard = self
+    }
+
+    /// Lets go of the others and of itself; nothing may be used any more.
+    func dissolve() {
+        peers = []
+        handle.shard = nil
     }
 
     func setLimits(_ limits: ExchangeLimits) {
@@ -299,7 +311,7 @@ package final class Shard: @unchecked Sendable {
         guard !isCongested else { return }
         isCongested = true
         counters.congestions += 1
-        loop.scheduleTask(in: .milliseconds(1)) { [weak self] in self?.checkCongestion() }
+        loop.scheduleTask(in: .milliseconds(1)) { [handle] in handle.shard?.checkCongestion() }
     }
 
     /// Publishers that had to wait go on.
@@ -312,7 +324,7 @@ package final class Shard: @unchecked Sendable {
     private func checkCongestion() {
         let isBehind = peers.contains { $0 !== self && $0.arriving.load(ordering: .relaxed) > limits.handOverMax / 2 }
         if isBehind {
-            loop.scheduleTask(in: .milliseconds(1)) { [weak self] in self?.checkCongestion() }
+            loop.scheduleTask(in: .milliseconds(1)) { [handle] in handle.shard?.checkCongestion() }
             return
         }
         isCongested = false
