@@ -92,24 +92,34 @@ package actor Broker {
         let isSameAddress = old.map { $0.state.configuration.address == configuration.address } ?? false
         if isSameAddress, configuration.port != 0 || configuration.transport == .unix { await old?.unbind() }
         do throws(Problem) { try await listener.bind() } catch {
-            if isSameAddress { try? await old?.bind() }
+            if isSameAddress, let old { try await reopen(old, after: error) }
             throw error
         }
         listeners[name] = listener
         if let old {
             await old.unbind()
-            await old.dismissAll()
+            await old.dismissAll(.administrativeAction)
         }
         if keeper != nil { watchCertificates() }
         logger.debug("listening", metadata: ["listener": "\(name)", "address": "\(configuration.address)"])
         return keeper?.problems ?? []
     }
 
+    /// Opens the socket again that had to be closed for another that could not be opened.
+    private func reopen(_ old: Listener, after first: Problem) async throws(Problem) {
+        do throws(Problem) { try await old.bind() } catch {
+            await removeListener(old.name)
+            throw Problem(
+                first.code, "\(first.message); nor could its former socket be opened again: \(error.message)",
+                first.arguments)
+        }
+    }
+
     /// Stops a listener and tells its clients to go. Idempotent.
     package func removeListener(_ name: String) async {
         guard let listener = listeners.removeValue(forKey: name) else { return }
         await listener.unbind()
-        await listener.dismissAll()
+        await listener.dismissAll(.administrativeAction)
     }
 
     package func listenerStatus() -> [ListenerStatus] {
@@ -138,7 +148,7 @@ package actor Broker {
         let all = listeners.values
         listeners = [:]
         for listener in all { await listener.unbind() }
-        for listener in all { await listener.dismissAll() }
+        for listener in all { await listener.dismissAll(.serverShuttingDown) }
         await exchange.stop()
         let seconds = all.map { $0.state.configuration.bounds.drainSeconds }.max() ?? 0
         for _ in 0..<(seconds + 1) * 50 {

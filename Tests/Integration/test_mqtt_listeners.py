@@ -526,3 +526,22 @@ def test_what_a_listener_does_not_offer_is_said_at_connect_and_refused(tundish):
         assert codes.get(timeout=10) == 0x9A
     finally:
         client.loop_stop()
+
+
+def test_a_removed_listener_tells_its_clients_why(tundish):
+    port = listener(tundish, "l")
+    running(tundish, "l")
+    told = queue.Queue()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="v5", protocol=mqtt.MQTTv5)
+    client.on_connect = lambda *_: told.put("connected")
+    client.on_disconnect = lambda _client, _data, _flags, reason, _properties: told.put(reason.value)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        assert told.get(timeout=10) == "connected"
+        assert tundish.rest("DELETE", "/api/v1/listeners/l").status == 204
+        assert told.get(timeout=10) == 0x98
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)
+    finally:
+        client.loop_stop()

@@ -411,8 +411,8 @@
 
         func cutOff() { finish() }
 
-        func dismiss() {
-            if let connection { connection.disconnect(.serverShuttingDown) } else { cutOff() }
+        func dismiss(_ reason: ReasonCode) {
+            if let connection { connection.disconnect(reason) } else { cutOff() }
         }
     }
 #endif

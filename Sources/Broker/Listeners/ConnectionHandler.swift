@@ -217,7 +217,7 @@ final class ConnectionHandler: ChannelInboundHandler, Transport, ListenerClient 
 
     func cutOff() { if let cut = arrival.cut { cut() } else { context?.channel.close(promise: nil) } }
 
-    func dismiss() {
-        if let connection { connection.disconnect(.serverShuttingDown) } else { cutOff() }
+    func dismiss(_ reason: ReasonCode) {
+        if let connection { connection.disconnect(reason) } else { cutOff() }
     }
 }

@@ -145,8 +145,8 @@ final class Listener: Sendable {
     }
 
     /// Tells every client to go, and cuts off those that have not introduced themselves.
-    func dismissAll() async {
-        for lane in lanes.values { await lane.shard.run { _ in lane.dismissAll() } }
+    func dismissAll(_ reason: ReasonCode) async {
+        for lane in lanes.values { await lane.shard.run { _ in lane.dismissAll(reason) } }
     }
 
     private static func problem(_ error: any Error, name: String, _ configuration: ListenerConfiguration) -> Problem {

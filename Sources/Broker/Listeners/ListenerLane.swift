@@ -6,8 +6,8 @@ package import NIOCore
 package protocol ListenerClient: AnyObject {
     /// Closes at once, saying nothing: it has not introduced itself.
     func cutOff()
-    /// Tells the client that the server goes, sends what is unsent within the listener's limit, and closes.
-    func dismiss()
+    /// Tells the client to go and why, sends what is unsent within the listener's limit, and closes.
+    func dismiss(_ reason: ReasonCode)
 }
 
 /// One connection from its acceptance to its end. Confined to its event loop.
@@ -178,9 +178,9 @@ package final class ListenerLane: @unchecked Sendable {
     }
 
     /// Strangers are cut off, clients are dismissed.
-    func dismissAll() {
+    func dismissAll(_ reason: ReasonCode) {
         while let oldest = halfOpen.first { evict(oldest, .serverStopping) }
-        for arrival in open.all() { arrival.client?.dismiss() }
+        for arrival in open.all() { arrival.client?.dismiss(reason) }
     }
 }
 

@@ -177,7 +177,7 @@ struct WebSocketTests {
         let (channel, door) = try upgraded()
         try channel.receive(ClientFrame.binary(Sent.connect("c", version: .v5)))
         _ = try channel.sent()
-        door.lane.dismissAll()
+        door.lane.dismissAll(.serverShuttingDown)
         let sent = try channel.sent()
         #expect(
             sent == [0x82, 4, 0xE0, 2, 0x8B, 0, 0x88, 2, 0x03, 0xE8]
