@@ -8,6 +8,7 @@ to whom. Prints the book; ends with 1 if anything acknowledged is missing, doubl
 import argparse
 import asyncio
 import collections
+import logging
 import os
 import pathlib
 import random
@@ -109,6 +110,15 @@ class Broker:
                 [str(self.binary), "serve", "--data-dir", str(self.folder / "data"), "--mqtt", f"127.0.0.1:{self.port}",
                  "--console", f"127.0.0.1:{self.console}", *self.arguments],
                 stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
+
+    def configure(self):
+        """Queues that hold whatever a sleeper misses: what a full one drops, by its policy, is nobody's loss."""
+        document = self.folder / "broker.yaml"
+        document.write_text("kind: Broker\nname: default\nspec: { sessions: { queuedMessagesMax: 100000000 } }\n")
+        subprocess.run(
+            [str(self.binary), "apply", "-f", str(document)], check=True, stdout=subprocess.DEVNULL, cwd=self.folder,
+            env={**os.environ, "TUNDISH_SERVER": f"http://127.0.0.1:{self.console}",
+                 "TUNDISH_TOKEN": (self.folder / "data" / "admin.token").read_text().strip()})
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -411,6 +421,7 @@ class Run:
         for actor in receivers:
             actor.start()
         await self.online(receivers, 90)
+        self.broker.configure()
         for actor in (*self.publishers, self.brief, self.lasting, self.keeper, *self.wills):
             actor.start()
         await self.online([self.keeper, *self.wills], 90)
@@ -488,6 +499,8 @@ class Run:
 
 
 def main():
+    # Writing to a broker that has just been killed is what this is about.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     root = pathlib.Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=pathlib.Path, default=root / ".build" / "release" / "tundish")
