@@ -11,7 +11,8 @@ final class ComponentSubscription: @unchecked Sendable {
     private let body: @Sendable ([Message]) -> Void
     private var pending: [Message] = []
     var isCancelled = false
-    unowned let shard: Shard
+    // Shards live until their exchange is dissolved, after which nothing may be used.
+    unowned(unsafe) let shard: Shard
 
     init(name: String, samplesOnly: Bool, shard: Shard, deliver: @escaping @Sendable ([Message]) -> Void) {
         self.name = name

@@ -40,7 +40,8 @@ package final class Connection {
     }
 
     let id: UInt64
-    unowned let shard: Shard
+    // Shards live until their exchange is dissolved, after which nothing may be used.
+    unowned(unsafe) let shard: Shard
     let transport: any Transport
     let context: ConnectionContext
     var state = State.awaitingConnect

@@ -42,7 +42,8 @@ struct QueuedMessage: Sendable {
 /// MQTT 5.0, 4.1. Lives on the shard of its connection, or of its last one.
 final class Session {
     let clientID: String
-    unowned let shard: Shard
+    // It is the shard's, and shards live until their exchange is dissolved, after which nothing may be used.
+    unowned(unsafe) let shard: Shard
     /// Distinguishes it from later sessions of the same client.
     let serial: UInt64
     var version: ProtocolVersion

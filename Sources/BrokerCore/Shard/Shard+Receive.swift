@@ -7,6 +7,7 @@ extension Shard {
         case .publish(let stored):
             compactionMeets(stored)
             deliver(fromPeer: stored)
+        case .frames(let batch): deliver(fromPeer: batch)
         case .retain(let stored):
             compactionMeets(stored)
             keepRetained(stored)

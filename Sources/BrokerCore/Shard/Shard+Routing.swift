@@ -26,6 +26,15 @@ extension Shard {
         return makeRoute(topic, topicHash)
     }
 
+    /// The subscribers of a topic that another shard has checked and hashed.
+    private func route(checked topic: UnsafeRawBufferPointer, hash topicHash: UInt64) -> Route {
+        if let route = routes.find(topic, hash: topicHash) {
+            refresh(route)
+            return route
+        }
+        return makeRoute(Bytes(copying: topic), topicHash)
+    }
+
     private func makeRoute(_ topic: Bytes, _ topicHash: UInt64) -> Route {
         let places = topic.withUnsafeBytes { generations.places(of: $0, hash: topicHash) }
         let route = Route(topic: topic, hash: topicHash, places: places)
@@ -93,7 +102,12 @@ extension Shard {
         if log.isOn, route.durableShards != 0 && publication.qos > 0 || publication.retain {
             recordForOthers(&publication, route)
         }
-        if bits != 0 {
+        if bits != 0, FrameBatch.takes(&publication) {
+            while bits != 0 {
+                post(bits.trailingZeroBitCount, frameOf: &publication)
+                bits &= bits - 1
+            }
+        } else if bits != 0 {
             let stored = publication.share(
                 self, durableShards: publication.isInLog && publication.qos > 0 ? route.durableShards : 0)
             while bits != 0 {
@@ -215,6 +229,28 @@ extension Shard {
                 return publish(&publication, route)
             }
         }
+    }
+
+    /// Messages from another shard that it has not kept.
+    func deliver(fromPeer batch: FrameBatch) {
+        var last: Route?
+        batch.forEach { publication in
+            if publication.expiresAt <= now {
+                counters.expired += 1
+                return
+            }
+            let route: Route
+            if let last, last.hash == publication.topicHash, last.isTopic(publication.topic) {
+                route = last
+                refresh(route)
+            } else {
+                route = self.route(checked: publication.topic, hash: publication.topicHash)
+                last = route
+            }
+            deliver(&publication, route, isTyped: false)
+            letGo(publication)
+        }
+        log.flushIfLong()
     }
 
     /// A message from another shard.

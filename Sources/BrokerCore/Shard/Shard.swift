@@ -48,9 +48,9 @@ package final class Shard: @unchecked Sendable {
     var dirtyComponents: [ComponentSubscription] = []
     /// Sessions that ended in this turn, kept until nothing can point to them any more.
     var ended: [Session] = []
-    private var outboxes: [ContiguousArray<ShardMessage>]
+    private var outboxes: [Outbox]
     /// Answers that must not overtake what this turn sends to third shards.
-    private var lateOutboxes: [ContiguousArray<ShardMessage>]
+    private var lateOutboxes: [Outbox]
     private var awaitingLog: ContiguousArray<Connection> = []
     /// What goes on when the log has reached a position, in order.
     private var afterLog = RingQueue<(position: UInt64, body: () -> Void)>()
@@ -113,8 +113,8 @@ package final class Shard: @unchecked Sendable {
         log = ShardLog(store: store, shard: index, time: time)
         routes = RouteCache(countMax: limits.routeCacheMax)
         generations = TopicGenerations(hash: hash)
-        outboxes = Array(repeating: [], count: count)
-        lateOutboxes = Array(repeating: [], count: count)
+        outboxes = Array(repeating: Outbox(), count: count)
+        lateOutboxes = Array(repeating: Outbox(), count: count)
         now = time.monotonicNanoseconds()
         turnTask = { [handle] in handle.shard?.endTurn() }
         log.onDue = { [unowned self] in markTurn() }
@@ -278,19 +278,24 @@ package final class Shard: @unchecked Sendable {
         }
     }
 
+    /// Puts a message that need not be kept into the batch for a shard.
+    @inline(__always)
+    func post(_ target: Int, frameOf publication: inout Publication) {
+        outboxes[target].append(frameOf: &publication)
+        markTurn()
+    }
+
     private func flushOutboxes() {
         guard peers.count > 1 else { return }
-        for target in outboxes.indices where !outboxes[target].isEmpty {
-            handOver(outboxes[target], to: peers[target])
-            outboxes[target] = []
+        for target in outboxes.indices where outboxes[target].count > 0 {
+            handOver(outboxes[target].take(), to: peers[target])
         }
-        for target in lateOutboxes.indices where !lateOutboxes[target].isEmpty {
-            handOver(lateOutboxes[target], to: peers[target])
-            lateOutboxes[target] = []
+        for target in lateOutboxes.indices where lateOutboxes[target].count > 0 {
+            handOver(lateOutboxes[target].take(), to: peers[target])
         }
     }
 
-    private func handOver(_ batch: ContiguousArray<ShardMessage>, to peer: Shard) {
+    private func handOver(_ batch: Outbox.Batch, to peer: Shard) {
         counters.handedOver += UInt64(batch.count)
         counters.handOverBatches += 1
         let waiting = peer.arriving.add(batch.count, ordering: .relaxed).newValue
@@ -298,10 +303,10 @@ package final class Shard: @unchecked Sendable {
         if waiting > limits.handOverMax { becomeCongested() }
     }
 
-    private func receive(_ batch: ContiguousArray<ShardMessage>, from sender: Int) {
+    private func receive(_ batch: Outbox.Batch, from sender: Int) {
         arriving.subtract(batch.count, ordering: .relaxed)
         _ = refreshNow()
-        for message in batch { receive(message, from: sender) }
+        for message in batch.messages { receive(message, from: sender) }
     }
 
     // MARK: Backpressure

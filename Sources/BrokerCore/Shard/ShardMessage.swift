@@ -61,6 +61,8 @@ final class MovingSession: Sendable {
 enum ShardMessage: Sendable {
     /// For the receiver's own subscribers.
     case publish(StoredMessage)
+    /// The same, for several that need not be kept.
+    case frames(FrameBatch)
     /// For the receiver's retained store.
     case retain(StoredMessage)
 
@@ -104,4 +106,58 @@ enum ShardMessage: Sendable {
     case compact(before: UInt64, round: Int)
     case compactWritten(round: Int)
     case compactDone(round: Int, isDirty: Bool)
+}
+
+/// What a turn has gathered for one other shard, in order.
+struct Outbox {
+    struct Batch: Sendable {
+        var messages: ContiguousArray<ShardMessage> = []
+        /// Messages, those within `frames` counted singly.
+        var count = 0
+    }
+
+    private var batch = Batch()
+    /// The last of `batch`, as long as it may grow.
+    private var frames: FrameBatch?
+    /// Bytes that the last frames took: what the next are likely to.
+    private var framesCapacity = 0
+
+    var count: Int { batch.count }
+
+    mutating func append(_ message: ShardMessage) {
+        closeFrames()
+        batch.messages.append(message)
+        batch.count += 1
+    }
+
+    @inline(__always)
+    mutating func append(frameOf publication: inout Publication) {
+        if let frames, !frames.isFull {
+            frames.append(&publication)
+        } else {
+            openFrames().append(&publication)
+        }
+        batch.count &+= 1
+    }
+
+    private mutating func openFrames() -> FrameBatch {
+        closeFrames()
+        let opened = FrameBatch(capacity: framesCapacity)
+        frames = opened
+        batch.messages.append(.frames(opened))
+        return opened
+    }
+
+    private mutating func closeFrames() {
+        guard let frames else { return }
+        framesCapacity = frames.byteCount
+        self.frames = nil
+    }
+
+    mutating func take() -> Batch {
+        closeFrames()
+        let taken = batch
+        batch = Batch()
+        return taken
+    }
 }
