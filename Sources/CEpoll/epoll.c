@@ -13,6 +13,12 @@ _Static_assert(sizeof(struct tundish_event) == sizeof(struct epoll_event), "layo
 _Static_assert(tundish_readable == EPOLLIN && tundish_writable == EPOLLOUT, "bits of epoll_event");
 _Static_assert(tundish_broken == (EPOLLERR | EPOLLHUP) && tundish_peer_closed == EPOLLRDHUP, "bits of epoll_event");
 
+static _Thread_local void *own_loop;
+
+void *tundish_own_loop(void) { return own_loop; }
+
+void tundish_set_own_loop(void *loop) { own_loop = loop; }
+
 int tundish_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
 int tundish_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

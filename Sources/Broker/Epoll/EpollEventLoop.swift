@@ -34,6 +34,10 @@
         /// Rounds of tasks that tasks have queued, before sockets are looked at again.
         private static let roundsMax = 16
         private static let wakeMark = UInt64.max
+        /// A loop that has given work to one that sleeps wakes it when it has nothing more to do itself, at the latest
+        /// after this many nanoseconds: each wake-up costs two system calls and, where loops share a core, two
+        /// switches between threads.
+        private static let wakeDelay: Int64 = 100_000
         static let readBytes = 256 << 10
 
         private let epoll: CInt
@@ -50,6 +54,10 @@
         private var running: ContiguousArray<() -> Void> = []
         private var timers = EpollTimers()
         private var isStopping = false
+        /// Loops that sleep though this one has given them work.
+        private var owedWakes: ContiguousArray<EpollEventLoop> = []
+        /// When the first of them was put there: the begin of that turn.
+        private var owedSince: Int64 = 0
         /// Monotonic nanoseconds of the turn's begin.
         private(set) var turnTime: Int64 = 0
         /// Counts turns.
@@ -116,6 +124,7 @@
                     tundish_name_thread(start.name)
                     let loop = start.loop
                     loop.thread = pthread_self()
+                    tundish_set_own_loop(Unmanaged.passUnretained(loop).toOpaque())
                     start.isRunning.signal()
                     loop.run()
                     return nil
@@ -151,6 +160,18 @@
         }
 
         private func waitForEvents() -> Int {
+            if !owedWakes.isEmpty {
+                if turnTime &- owedSince < Self.wakeDelay, !isStopping {
+                    let count = tundish_epoll_wait(epoll, events, CInt(Self.eventsMax), 0)
+                    if count > 0 || !tasks.isEmpty {
+                        if state.exchange(Self.isIdle, ordering: .acquiringAndReleasing) == Self.hasWork {
+                            takeArrived()
+                        }
+                        return max(0, Int(count))
+                    }
+                }
+                payWakes()
+            }
             var milliseconds: CInt = 0
             if tasks.isEmpty, !isStopping {
                 milliseconds = timers.milliseconds(from: turnTime)
@@ -164,6 +185,11 @@
             if state.exchange(Self.isIdle, ordering: .acquiringAndReleasing) == Self.hasWork { takeArrived() }
             // Only a signal interrupts; there is nothing to do about it but to wait again.
             return max(0, Int(count))
+        }
+
+        private func payWakes() {
+            for loop in owedWakes { loop.wake() }
+            owedWakes.removeAll(keepingCapacity: true)
         }
 
         private func takeArrived() {
@@ -239,7 +265,18 @@
                 return arriving.isClosed
             }
             if isClosed { return }
-            if state.exchange(Self.hasWork, ordering: .acquiringAndReleasing) == Self.isAsleep { wake() }
+            guard state.exchange(Self.hasWork, ordering: .acquiringAndReleasing) == Self.isAsleep else { return }
+            // Whoever finds it asleep must wake it; nobody else will.
+            if let own = tundish_own_loop() {
+                Unmanaged<EpollEventLoop>.fromOpaque(own).takeUnretainedValue().owe(self)
+            } else {
+                wake()
+            }
+        }
+
+        private func owe(_ loop: EpollEventLoop) {
+            if owedWakes.isEmpty { owedSince = turnTime }
+            owedWakes.append(loop)
         }
 
         package func _executeIsolatedUnsafeUnchecked(_ task: @escaping () -> Void) {
@@ -293,6 +330,7 @@
         private var whenStopped: (@Sendable () -> Void)?
 
         private func finish() {
+            payWakes()
             for handler in handlers { handler?.loopStops() }
             handlers = []
             // Tasks may queue others a few times, not for ever.
@@ -305,6 +343,9 @@
             runTasks()
             for onStop in timers.takeAll() { onStop() }
             runTasks()
+            // What follows may wait for another loop.
+            payWakes()
+            tundish_set_own_loop(nil)
             whenStopped?()
             whenStopped = nil
         }

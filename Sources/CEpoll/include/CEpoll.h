@@ -47,5 +47,9 @@ int tundish_ip(const void *address, unsigned char *bytes, int *port);
 // Names the calling thread; at most 15 characters.
 void tundish_name_thread(const char *name);
 
+// The event loop that runs on the calling thread; null on others.
+void *tundish_own_loop(void);
+void tundish_set_own_loop(void *loop);
+
 #endif
 #endif
