@@ -1,7 +1,8 @@
 # make demo      build, run a simulated plant and the console on it
 # make test      everything that must hold: unit tests, foreign peers, the console in a browser
 # make bench     the measured figures, each beside the limit it is held against
-# make ledger    kills the broker KILLS times under load and prints what was acknowledged to whom (default 200)
+# make ledger    kills the broker KILLS times under load and prints what was acknowledged to whom (default 200),
+#                then makes its disk go bad FAULTS times in each of three ways (default 60)
 # make fuzz      the fuzzers, SECONDS each (default 60)
 # make sanitize  the unit tests under AddressSanitizer, then under ThreadSanitizer
 # make lint      formatting
@@ -10,6 +11,7 @@
 PREFIX ?= /usr/local
 SECONDS ?= 60
 KILLS ?= 200
+FAULTS ?= 60
 RELEASE = .build/release/tundish
 FUZZERS = MQTTCodec MQTTSession ModbusCodec SQLParser ResourceParser JournalRecovery
 
@@ -44,6 +46,9 @@ bench: release
 ledger: release
 	@scripts/bootstrap test
 	.venv/bin/python Tests/Ledger/ledger.py --binary $(RELEASE) --kills $(KILLS)
+	@for disk in full read-only failing-sync; do \
+	    .venv/bin/python Tests/Ledger/ledger.py --binary $(RELEASE) --kills $(FAULTS) --disk $$disk || exit 1; \
+	done
 
 # Leak detection is off: it takes Swift's globals, which live as long as the process, for leaks.
 fuzz:

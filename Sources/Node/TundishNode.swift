@@ -40,6 +40,11 @@ package final class TundishNode: Sendable {
         let format = configuration.logFormat
         let log = Logger(label: "tundish") { _ in NodeLogHandler(level: level, format: format, time: time) }
         let startedAt = time.now()
+        var files = files
+        if let control = environment("TUNDISH_TEST_DISK_FAULTS") {
+            log.warning("under test: the disk fails whenever this file says so", metadata: ["file": "\(control)"])
+            files = SwitchedFiles(control: control)
+        }
         let parts = try await NodeParts.open(configuration, time: time, random: random, files: files, log: log)
         do {
             let console = try await startConsole(

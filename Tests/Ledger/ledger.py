@@ -3,6 +3,10 @@
 to whom. Prints the book; ends with 1 if anything acknowledged is missing, doubled at QoS 2, or out of order.
 
     ledger.py --binary .build/release/tundish --kills 200
+    ledger.py --binary .build/release/tundish --kills 40 --disk full
+
+With `--disk` the disk goes bad under load. Every second time the broker is killed while it is; the other times the
+disk heals, and the broker must go on by itself.
 """
 
 import argparse
@@ -98,10 +102,11 @@ class Receipt:
 
 
 class Broker:
-    def __init__(self, binary, folder, arguments):
-        self.binary, self.folder, self.arguments = binary, folder, arguments
+    def __init__(self, binary, folder, arguments, hasFaults=False):
+        self.binary, self.folder, self.arguments, self.hasFaults = binary, folder, arguments, hasFaults
         self.port, self.console = free_port(), free_port()
         self.log = folder / "tundish.log"
+        self.disk = folder / "disk"
         self.process = None
 
     def start(self):
@@ -109,7 +114,14 @@ class Broker:
             self.process = subprocess.Popen(
                 [str(self.binary), "serve", "--data-dir", str(self.folder / "data"), "--mqtt", f"127.0.0.1:{self.port}",
                  "--console", f"127.0.0.1:{self.console}", *self.arguments],
-                stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
+                stdout=log, stderr=subprocess.STDOUT, cwd=self.folder,
+                env={**os.environ, "TUNDISH_TEST_DISK_FAULTS": str(self.disk)} if self.hasFaults else None)
+
+    def set_disk(self, state):
+        """What is wrong with the disk from now on."""
+        waiting = self.disk.with_suffix(".new")
+        waiting.write_text(state + "\n")
+        waiting.rename(self.disk)
 
     def configure(self):
         """Queues that hold whatever a sleeper misses: what a full one drops, by its policy, is nobody's loss."""
@@ -200,6 +212,7 @@ class Publisher(Actor):
         self.numbers = collections.Counter()
         self.free = asyncio.Semaphore(window)
         self.isPublishing = True
+        self.acknowledgements = 0
 
     def start(self):
         super().start()
@@ -229,6 +242,7 @@ class Publisher(Actor):
         error = done.exception()
         if error is None:
             entry.acknowledged_at = time.monotonic()
+            self.acknowledgements += 1
         else:
             self.run.book.refused += 1
 
@@ -288,8 +302,8 @@ class Run:
     def __init__(self, arguments, folder):
         self.arguments, self.book = arguments, Book()
         self.random = random.Random(arguments.seed)
-        self.broker = Broker(arguments.binary, folder, arguments.serve)
-        self.rows = []
+        self.broker = Broker(arguments.binary, folder, arguments.serve, arguments.disk != "none")
+        self.healed = 0
         count = arguments.publishers
         topics = [[(f"load/{i}/a", 1), (f"load/{i}/b", 2)] for i in range(count)]
         self.all_topics = [name for pair in topics for name, _ in pair]
@@ -431,9 +445,17 @@ class Run:
         for kill in range(1, self.arguments.kills + 1):
             await asyncio.sleep(self.random.uniform(*self.arguments.between))
             self.broker.check()
+            if self.arguments.disk != "none":
+                self.broker.set_disk(self.arguments.disk)
+                await asyncio.sleep(self.random.uniform(0.1, 2))
+                self.broker.check()
+                if kill % 2:
+                    await self.heal(kill)
+                    continue
             for will in self.wills:
                 will.killed()
             self.broker.kill()
+            self.broker.set_disk("works")
             killed = time.monotonic()
             self.book.epoch += 1
             await asyncio.gather(*(actor.client.drop() for actor in self.actors))
@@ -460,17 +482,36 @@ class Run:
             self.book.violation("stop", "the broker did not stop within 30 s of SIGTERM")
         return self.report(time.monotonic() - started)
 
-    def row(self, kill, seconds):
+    async def heal(self, number):
+        """The disk works again: whoever publishes must be answered again, without a restart."""
+        self.broker.set_disk("works")
+        healed = time.monotonic()
+        self.healed += 1
+        before = [(publisher, publisher.acknowledgements) for publisher in self.publishers]
+        while time.monotonic() < healed + 30:
+            self.broker.check()
+            waiting = [publisher.client.id for publisher, count in before if publisher.acknowledgements == count]
+            if not waiting:
+                break
+            await asyncio.sleep(0.02)
+        else:
+            self.book.violation("stuck", f"not answered for 30 s after the disk was healed: {', '.join(waiting)}")
+        await self.online([*self.steady, self.keeper, *self.wills], 60)
+        self.row(number, time.monotonic() - healed, "healed")
+
+    def row(self, kill, seconds, what="kill"):
         sent = sum(len(numbers) for numbers in self.book.sent.values())
         if kill % 10 == 0 or kill == self.arguments.kills or kill <= 3:
-            print(f"kill {kill:4d}: back with all sessions after {seconds * 1000:6.0f} ms, {sent:8d} sent, "
+            print(f"{what} {kill:4d}: back with all sessions after {seconds * 1000:6.0f} ms, {sent:8d} sent, "
                   f"{len(self.book.violations)} violations", flush=True)
 
     def report(self, seconds):
         book = self.book
         kinds = collections.Counter(kind for _, kind, _ in book.violations)
         total = sum(1 for numbers in book.sent.values() for entry in numbers.values() if entry.acknowledged_at)
-        print(f"\nThe book of {self.arguments.kills} kills, seed {self.arguments.seed}, {seconds:.0f} s: {total} messages "
+        bad = self.arguments.disk != "none"
+        print(f"\nThe book of {self.arguments.kills - self.healed} kills" + (
+            f" on a bad disk ({self.arguments.disk}), {self.healed} times healed" if bad else "") + f", seed {self.arguments.seed}, {seconds:.0f} s: {total} messages "
               f"acknowledged, {book.refused} refused by the broker")
         print(f"{'receiver':18} {'QoS':>3} {'owed':>8} {'received':>9} {'missing':>8} {'doubled':>8}")
         missing_all = 0
@@ -494,7 +535,7 @@ class Run:
             f"{name} {kinds.get(kind, 0)}" for name, kind in (
                 ("doubled at QoS 2", "doubled"), ("out of order", "order"), ("retained lost", "retained"),
                 ("sessions lost", "session"), ("delivered after expiry", "expired"), ("invented", "invented"),
-                ("bad stops", "stop"))))
+                ("bad stops", "stop"), ("stuck", "stuck"))))
         return missing_all == 0 and not book.violations
 
 
@@ -509,6 +550,8 @@ def main():
     parser.add_argument("--publishers", type=int, default=4)
     parser.add_argument("--window", type=int, default=20, help="unacknowledged messages of each publisher")
     parser.add_argument("--pause", type=float, default=0.004, help="longest pause between two messages, in seconds")
+    parser.add_argument("--disk", choices=("none", "full", "read-only", "failing-sync"), default="none",
+                        help="what goes wrong with the disk, --kills times")
     parser.add_argument("--between", type=float, nargs=2, default=(0.05, 1.0), help="seconds between kills")
     parser.add_argument("--folder", type=pathlib.Path, help="where to work; kept afterwards")
     parser.add_argument("serve", nargs="*", help="further options of `tundish serve`, after --")
