@@ -98,6 +98,22 @@ def test_a_user_who_is_disabled_is_disconnected(tundish):
     assert code(tundish, "ali", "right-password") == NOT_AUTHORIZED
 
 
+def test_a_changed_password_ends_the_connections_made_with_the_old_one(tundish):
+    user = "kind: User\nname: {}\nspec: {{ password: {}, scram: {} }}\n"
+    put(tundish, user.format("ali", "right-password", "false") + "---\n" + user.format("eve", "other-password", "false"))
+    ali, eve = Client(tundish, "ali", "right-password"), Client(tundish, "eve", "other-password")
+    assert (ali.code, eve.code) == (0, 0)
+    # The same password once more is no change, whatever else does.
+    put(tundish, user.format("ali", "right-password", "true"))
+    assert code(tundish, "ali", "right-password") == 0 and not ali.lost.is_set()
+    put(tundish, user.format("ali", "newer-password", "true"))
+    assert ali.lost.wait(15)
+    assert code(tundish, "ali", "right-password") == NOT_AUTHORIZED
+    assert code(tundish, "ali", "newer-password") == 0
+    assert not eve.lost.is_set()
+    eve.close()
+
+
 def test_a_file_of_mosquitto_passwd(tundish, tmp_path):
     file = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-c", "-b", str(file), "ali", "one"], check=True)

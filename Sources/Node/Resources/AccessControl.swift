@@ -44,8 +44,8 @@ final class AccessControl: Sendable {
     }
 }
 
-/// Keeps the broker's users as the `User` resources are; who is removed or disabled is disconnected, whose rights
-/// change keeps the connection with the new ones.
+/// Keeps the broker's users as the `User` resources are; who is removed or disabled, or has another password now, is
+/// disconnected, whose rights change keeps the connection with the new ones.
 final class UserController: Controller {
     var kind: String { "User" }
 
@@ -71,7 +71,7 @@ final class UserController: Controller {
             let old = access.users.find(record.name)
             access.users.set(record)
             guard let old else { return .running }
-            if record.isDisabled {
+            if record.isDisabled || old.passwordMark != record.passwordMark {
                 await disconnect(record.name)
             } else if old.roles != record.roles || old.mayWriteDevices != record.mayWriteDevices {
                 await review(record)
@@ -90,10 +90,13 @@ final class UserController: Controller {
         let roles = (spec["roles"]?.list ?? []).compactMap(\.string)
         let principal = Principal(username: snapshot.name, roles: Set(roles.compactMap { Role(rawValue: $0) }))
         let check: UserRecord.PasswordCheck
-        if let hash = spec["passwordHash"]?.string.flatMap({ PasswordHash(text: $0) }) {
+        let mark: String
+        if let text = spec["passwordHash"]?.string, let hash = PasswordHash(text: text) {
+            mark = text
             check = .hash { hash.matches($0) }
         } else if let reference = spec["password"]?.secret {
             let resolver = resolver
+            mark = "\(reference)"
             check = .reference { () async throws(Problem) in try await resolver.resolve(reference) }
         } else {
             throw Problem("user.no_password", "user \"\(snapshot.name)\" has no password", ["user": snapshot.name])
@@ -101,7 +104,7 @@ final class UserController: Controller {
         return UserRecord(
             name: snapshot.name, isDisabled: spec["disabled"]?.bool ?? false, roles: roles,
             mayWriteDevices: principal.mayWriteDevices, check: check,
-            scram: spec["scramKeys"]?.string.flatMap { ScramKeys(text: $0) })
+            scram: spec["scramKeys"]?.string.flatMap { ScramKeys(text: $0) }, passwordMark: mark)
     }
 
     /// Whether a client is this user: others may have let in somebody of the same name.

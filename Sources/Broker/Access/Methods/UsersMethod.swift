@@ -17,10 +17,12 @@ package struct UserRecord: Sendable {
     package var mayWriteDevices: Bool
     package var check: PasswordCheck
     package var scram: ScramKeys?
+    /// Differs when the password does: its hash, or where it is kept.
+    package var passwordMark: String
 
     package init(
         name: String, isDisabled: Bool = false, roles: [String], mayWriteDevices: Bool, check: PasswordCheck,
-        scram: ScramKeys? = nil
+        scram: ScramKeys? = nil, passwordMark: String = ""
     ) {
         self.name = name
         self.isDisabled = isDisabled
@@ -28,6 +30,7 @@ package struct UserRecord: Sendable {
         self.mayWriteDevices = mayWriteDevices
         self.check = check
         self.scram = scram
+        self.passwordMark = passwordMark
     }
 
     var identified: Identified {
