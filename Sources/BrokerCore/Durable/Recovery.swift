@@ -141,6 +141,7 @@ extension Shard {
         let end = min(mine.count, start + Self.installedPerTurn)
         for item in mine[start..<end] {
             guard let content = item.record.withUnsafeBytes({ MessageRecord.content($0, id: item.id) }) else {
+                counters.unreadable += 1
                 continue
             }
             let message = makeMessage(item.id, item.known, plan.wall)
@@ -185,7 +186,10 @@ extension Shard {
         holders[session.clientID] = Holder(shard: index, isBusy: false)
         var keys: [SharedGroupKey?] = Array(repeating: nil, count: recorded.groups.count)
         for (place, text) in recorded.groups.enumerated() {
-            guard let filter = try? TopicFilter(text) else { continue }
+            guard let filter = try? TopicFilter(text) else {
+                counters.unreadable += 1
+                continue
+            }
             keys[place] = SharedGroupKey(text: text, pattern: filter.pattern, owner: owner(hash(text)))
         }
         var inflight: [InflightEntry] = []
@@ -211,7 +215,10 @@ extension Shard {
         }
         session.inflight.restore(inflight, nextPacketID: recorded.nextPacketID)
         for saved in recorded.subscriptions {
-            guard let filter = try? TopicFilter(saved.filter) else { continue }
+            guard let filter = try? TopicFilter(saved.filter) else {
+                counters.unreadable += 1
+                continue
+            }
             _ = subscribe(
                 session, filter, SubscriptionOptions(rawValue: saved.options), subscriptionID: saved.subscriptionID
             ) {}

@@ -175,6 +175,7 @@ struct OwedFilters {
         var byPattern: [String: (filter: TopicFilter, targets: [Target])] = [:]
         for session in replay.sessions.values where session.recorded.expirySeconds > 0 {
             for subscription in session.recorded.subscriptions {
+                // Counted when its session is taken up.
                 guard let filter = try? TopicFilter(subscription.filter) else { continue }
                 let target = Target(session: session, subscription: subscription)
                 if filter.shareName != nil {

@@ -173,6 +173,9 @@ extension Exchange: MetricSource {
             counter("log_let_go_total", "Waiting messages whose content went out of memory.", counters.letGo),
             counter("log_read_back_total", "Waiting messages read back from disk.", counters.loaded),
             counter("log_read_failures_total", "Times that the disk refused to be read.", counters.loadFailures),
+            counter(
+                "log_unreadable_total", "Subscriptions and retained messages in the log that a start could not read.",
+                counters.unreadable),
             counter("messages_lost_total", "Waiting messages that the disk had no more.", counters.lost),
         ]
     }

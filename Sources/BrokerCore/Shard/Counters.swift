@@ -43,6 +43,8 @@ package struct ShardCounters: Sendable {
     package var loaded: UInt64 = 0
     package var lost: UInt64 = 0
     package var loadFailures: UInt64 = 0
+    /// Subscriptions and retained messages in the log that a start could not read.
+    package var unreadable: UInt64 = 0
     /// Publications refused because nothing could be made durable.
     package var refusedByLog: UInt64 = 0
     /// Times that the older half of the log was made unnecessary and released.
@@ -83,6 +85,7 @@ package struct ShardCounters: Sendable {
         letGo += other.letGo
         loaded += other.loaded
         lost += other.lost
+        unreadable += other.unreadable
         loadFailures += other.loadFailures
         refusedByLog += other.refusedByLog
         compactions += other.compactions
