@@ -185,6 +185,7 @@ package actor Broker {
     }
 }
 
+/// The figures of the exchange are among them.
 extension Broker: MetricSource {
     package func collect() async -> [MetricSample] {
         var samples = await exchange.collect()

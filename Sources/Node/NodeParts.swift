@@ -58,7 +58,7 @@ final class NodeParts: Sendable {
         self.streams = streams
         self.gateway = gateway
         self.controllers = controllers
-        metricSources = [exchange, messages, broker, gateway, streams, historian, store] + access.metricSources
+        metricSources = [messages, broker, gateway, streams, historian, store] + access.metricSources
     }
 
     static func open(

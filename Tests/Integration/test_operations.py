@@ -94,6 +94,11 @@ def test_health_readiness_and_metrics(shared_tundish):
     assert all(re.fullmatch(r"tundish_[a-z0-9_]+", name) for name in names), names
     for part in ("broker", "gateway", "historian", "streams", "journal"):
         assert any(name.startswith(f"tundish_{part}") for name in names), part
+    # A collector refuses a page on which a series stands twice, or a name is explained twice.
+    series = [line.rsplit(" ", 1)[0] for line in text.splitlines() if line and not line.startswith("#")]
+    types = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    for seen in (series, types):
+        assert len(seen) == len(set(seen)), sorted({name for name in seen if seen.count(name) > 1})
 
 
 def test_the_openapi_document_describes_what_is_served(shared_tundish):
