@@ -6,6 +6,9 @@ import PackageDescription
 // Adding a name here makes its targets, its tests and the Catalogue's dependency.
 let drivers = ["Modbus"]
 
+// One sink is one folder: Sources/Sinks/<name> and Tests/<name>SinkTests, with what else it needs.
+let sinks: [(name: String, needs: [Target.Dependency])] = [("Postgres", ["CPostgres"])]
+
 // `TUNDISH_FUZZ=1` adds the libFuzzer targets below Fuzz/, one executable each.
 let fuzzTargets = ["MQTTCodec", "MQTTSession", "ModbusCodec", "SQLParser", "ResourceParser", "JournalRecovery"]
 let withFuzzers = ProcessInfo.processInfo.environment["TUNDISH_FUZZ"] == "1"
@@ -82,6 +85,16 @@ targets += library(
     ], tests: [nioEmbedded])
 targets += library("Streams", ["Bus", "Formats", "Model"])
 targets += library("SinkKit", ["Bus", "Journal", "Formats", "Model"])
+targets += [
+    .target(
+        name: "CPostgres", path: "Sources/CPostgres",
+        linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))])
+]
+for sink in sinks {
+    targets += library(
+        "\(sink.name)Sink", path: "Sinks/\(sink.name)", ["SinkKit", "Formats", "Model"] + sink.needs,
+        tests: ["Journal"])
+}
 targets += library("Historian", ["Bus", "Journal", "Model", "Wire", grdb, grdbSQLite], tests: ["SQLiteDisk"])
 targets += [.systemLibrary(name: "CZlib", path: "Sources/CZlib")]
 targets += library(
@@ -89,7 +102,9 @@ targets += library(
     tests: ["SQLiteDisk"])
 targets += library("Simulator", ["Model", "Wire", nioCore, nioPosix] + drivers.map { .target(name: "\($0)Wire") })
 targets += library(
-    "Catalogue", ["DriverKit", "SinkKit", "Streams", "Model"] + drivers.map { .target(name: "\($0)Driver") })
+    "Catalogue",
+    ["DriverKit", "SinkKit", "Streams", "Model"] + drivers.map { .target(name: "\($0)Driver") }
+        + sinks.map { .target(name: "\($0.name)Sink") })
 targets += library(
     "Console",
     [

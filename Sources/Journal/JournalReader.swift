@@ -61,6 +61,24 @@ package final class JournalReader: Sendable {
         return result
     }
 
+    /// The newest durable record; nil if none is left. Reads the newest segment that has any.
+    package func last() throws(Problem) -> JournalRecord? {
+        for segment in journal.state.withLock({ $0.segments }).reversed() {
+            guard let file = try file(of: segment) else { continue }
+            var window = JournalWindow(file: file, segment: segment, bytesMax: 1 << 20)
+            var at = segment.base
+            var newest: JournalRecord?
+            while at < segment.end {
+                let part = try window.read(at: at)
+                guard part.next > at else { break }
+                newest = part.records.last ?? newest
+                at = part.next
+            }
+            if let newest { return newest }
+        }
+        return nil
+    }
+
     /// Everything before `position` is dealt with. Takes effect at once for truncation; is made durable with the
     /// next group, so that after a crash the reader may see records again, but never misses one. Going back is
     /// ignored.

@@ -10,6 +10,7 @@ import Model
 import NIOCore
 import NIOPosix
 import Resources
+import SinkKit
 import Streams
 import Synchronization
 
@@ -29,6 +30,7 @@ final class NodeParts: Sendable {
     let exchange: Exchange
     let broker: Broker
     let streams: StreamEngine
+    let sinks: SinkEngine
     let gateway: Gateway
     let controllers: ControllerHost
     let alarmBook = AlarmBook()
@@ -41,7 +43,7 @@ final class NodeParts: Sendable {
         loops: MultiThreadedEventLoopGroup, brokerLoops: any EventLoopGroup, directory: DataDirectory,
         store: ResourceStore, accounts: Accounts,
         historian: Historian, messages: MessageLog, exchange: Exchange, broker: Broker, streams: StreamEngine,
-        gateway: Gateway,
+        sinks: SinkEngine, gateway: Gateway,
         controllers: ControllerHost, recorder: HistorianRecorder, access: AccessControl
     ) {
         self.loops = loops
@@ -56,9 +58,10 @@ final class NodeParts: Sendable {
         self.exchange = exchange
         self.broker = broker
         self.streams = streams
+        self.sinks = sinks
         self.gateway = gateway
         self.controllers = controllers
-        metricSources = [messages, broker, gateway, streams, historian, store] + access.metricSources
+        metricSources = [messages, broker, gateway, streams, sinks, historian, store] + access.metricSources
     }
 
     static func open(
@@ -106,7 +109,14 @@ final class NodeParts: Sendable {
             exchange: exchange, group: brokerLoops, authenticator: access.chain, log: log,
             files: files,
             secrets: { reference throws(Problem) in try await resolver.resolve(reference) })
-        let streams = StreamEngine(bus: exchange, time: time, historian: RuleRecorder(historian: historian))
+        let runningSinks = RunningSinks(statuses: store.statuses)
+        let sinks = SinkEngine(
+            types: Sinks.all, directory: directory.file("sinks"), files: files,
+            environment: SinkEnvironment(time: time, random: random) { reference throws(Problem) in
+                try await resolver.resolve(reference)
+            }, onStatus: { runningSinks.report($0, $1) })
+        let streams = StreamEngine(
+            bus: exchange, time: time, historian: RuleRecorder(historian: historian), sinks: RuleSinks(engine: sinks))
         let running = RunningDevices(statuses: store.statuses)
         let gateway = Gateway(
             drivers: Drivers.all, bus: exchange, loops: loops, time: time, random: random, log: log,
@@ -116,7 +126,8 @@ final class NodeParts: Sendable {
             controllers: [
                 BrokerController(exchange: exchange),
                 ListenerController(broker: broker, mqtt: configuration.mqtt, statuses: store.statuses, access: access),
-                DeviceController(gateway: gateway, running: running), RuleController(engine: streams),
+                DeviceController(gateway: gateway, running: running),
+                SinkController(engine: sinks, running: runningSinks), RuleController(engine: streams),
                 AccessPolicyController(access: access, exchange: exchange), AuthenticationController(access: access),
                 UserController(access: access, exchange: exchange, resolver: resolver),
                 StoredOnlyController(kind: "Secret"),
@@ -124,7 +135,7 @@ final class NodeParts: Sendable {
         return NodeParts(
             loops: loops, brokerLoops: brokerLoops, directory: directory, store: store, accounts: accounts,
             historian: historian, messages: messages,
-            exchange: exchange, broker: broker, streams: streams, gateway: gateway, controllers: controllers,
+            exchange: exchange, broker: broker, streams: streams, sinks: sinks, gateway: gateway, controllers: controllers,
             recorder: HistorianRecorder(historian), access: access)
     }
 
@@ -173,6 +184,7 @@ final class NodeParts: Sendable {
         await broker.stop()
         await access.close()
         await streams.stop()
+        await sinks.stop()
         await exchange.stop()
         for subscription in subscriptions.withLock({ $0 }) { await subscription.cancel() }
         await exchange.flush()
@@ -193,4 +205,12 @@ private struct RuleRecorder: HistorianOutput {
     func record(_ batch: SampleBatch, refused: @escaping @Sendable (Problem) -> Void) {
         historian.append([batch]) { problem in if let problem { refused(problem) } }
     }
+}
+
+/// Gives sinks what rules make for them.
+private struct RuleSinks: SinkOutputs {
+    let engine: SinkEngine
+
+    func hasSink(_ name: String) -> Bool { engine.hasSink(name) }
+    func offer(_ row: Bytes, sink: String) -> Bool { engine.offer(row, sink: sink) }
 }

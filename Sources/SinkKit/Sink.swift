@@ -28,21 +28,21 @@ package protocol SinkConnection: AnyObject, Sendable {
     /// Writes the batch; returns when the other side has confirmed. Either all rows that are not in the outcome's
     /// `refused` are durable there, or it throws and none may be taken to be.
     ///
-    /// Delivery is at least once: after an error that leaves the outcome open, or a restart, the host writes the same
-    /// batch again with the same `lane` and `sequence`, which a sink that can should store with the rows, so that it
-    /// can tell what it has already (`SinkDescriptor.remembersSequence`).
+    /// Delivery is at least once: after an error that leaves the outcome open, or a restart, the host writes rows
+    /// again. A sink that can stores the batch's `mark` with the rows, in one transaction, and tells it by `marks`:
+    /// then each row counts once (`SinkDescriptor.remembersMarks`).
     func write(_ batch: SinkBatch) async throws(SinkError) -> SinkOutcome
 
-    /// The sequence that the other side remembers for the lane; nil if it remembers none. Asked once after connecting,
-    /// if the descriptor says that the sink remembers.
-    func lastSequence(lane: Int) async throws(SinkError) -> UInt64?
+    /// The marks that the other side remembers of this buffer (`SinkEnvironment.buffer`), of every lane and of
+    /// earlier divisions into lanes. Asked once after connecting, if the descriptor says that the sink remembers.
+    func marks() async throws(SinkError) -> [SinkMark]
 
     /// Idempotent; does not throw, does not wait for long.
     func close() async
 }
 
 extension SinkConnection {
-    package func lastSequence(lane: Int) async throws(SinkError) -> UInt64? { nil }
+    package func marks() async throws(SinkError) -> [SinkMark] { [] }
 }
 
 /// What a kind of sink is, as data: forms, validation and the reference page come from it.
@@ -59,12 +59,12 @@ package struct SinkDescriptor: Sendable {
     package var batch: BatchPolicy
     /// The most lanes that make sense; 1 where order over all rows matters.
     package var lanesMax: Int
-    /// Stores lane and sequence with the rows, so that a batch written twice counts once.
-    package var remembersSequence: Bool
+    /// Stores each batch's mark with its rows, so that a row written twice counts once.
+    package var remembersMarks: Bool
 
     package init(
         type: String, title: String, titleChinese: String, connection: Schema, options: Schema = Schema([]),
-        batch: BatchPolicy = BatchPolicy(), lanesMax: Int = 16, remembersSequence: Bool = false
+        batch: BatchPolicy = BatchPolicy(), lanesMax: Int = 16, remembersMarks: Bool = false
     ) {
         self.type = type
         self.title = title
@@ -73,7 +73,7 @@ package struct SinkDescriptor: Sendable {
         self.options = options
         self.batch = batch
         self.lanesMax = lanesMax
-        self.remembersSequence = remembersSequence
+        self.remembersMarks = remembersMarks
     }
 }
 
@@ -110,13 +110,17 @@ package struct SinkColumn: Sendable, Hashable {
 package struct SinkEnvironment: Sendable {
     package var time: any TimeSource
     package var random: any RandomSource
+    /// Names the buffer that the rows come from, for ever: made with it, at random. Marks of another buffer of the
+    /// same name mean nothing to this one.
+    package var buffer: String
     /// The value behind a reference; a `Problem` names the secret that is missing, never a value.
-    package var secret: @Sendable (SecretReference) throws(Problem) -> String
+    package var secret: @Sendable (SecretReference) async throws(Problem) -> String
 
     package init(
-        time: any TimeSource, random: any RandomSource,
-        secret: @escaping @Sendable (SecretReference) throws(Problem) -> String
+        time: any TimeSource, random: any RandomSource, buffer: String = "",
+        secret: @escaping @Sendable (SecretReference) async throws(Problem) -> String
     ) {
+        self.buffer = buffer
         self.time = time
         self.random = random
         self.secret = secret

@@ -14,15 +14,23 @@ package struct BatchPolicy: Sendable, Hashable {
         self.delayMax = delayMax
     }
 
+    /// From a spec's `batch`; what it leaves out is as the kind of sink has it.
+    package init(_ value: ConfigValue?, standard: BatchPolicy) {
+        self = standard
+        if let rows = value?["rowsMax"]?.integer { rowsMax = Int(rows) }
+        if let bytes = value?["bytesMax"]?.integer { bytesMax = Int(bytes) }
+        if let delay = value?["delayMax"]?.duration { delayMax = delay }
+    }
+
     package static let schema = Schema([
         Field(
-            "rowsMax", .integer(1...1_000_000), default: .integer(5000), help: "Rows of a batch at most.",
+            "rowsMax", .integer(1...1_000_000), help: "Rows of a batch at most.",
             chinese: "每批最多行数。"),
         Field(
-            "bytesMax", .size(1024...1 << 30), default: .size(4 << 20), help: "Bytes of a batch at most.",
+            "bytesMax", .size(1024...1 << 30), help: "Bytes of a batch at most.",
             chinese: "每批最多字节数。"),
         Field(
-            "delayMax", .duration(.milliseconds(1)...(.seconds(3600))), default: .duration(200_000_000),
+            "delayMax", .duration(.milliseconds(1)...(.seconds(3600))),
             help: "A batch goes at the latest so long after its first row.", chinese: "首行之后最长等待时间。"),
     ])
 }
@@ -35,8 +43,6 @@ package struct BufferPolicy: Sendable, Hashable {
         case dropOldest
         /// The newest are refused; each is counted.
         case refuse
-        /// Whoever brings rows is held up (a rule stops reading its topics; durable queues fill up behind it).
-        case block
     }
 
     package var bytesMax: Int
@@ -56,23 +62,28 @@ package struct BufferPolicy: Sendable, Hashable {
             help: "What happens when the buffer is full.", chinese: "缓冲区已满时的处理方式。"),
     ])
 
-    /// The journal that holds the rows. `block` refuses in the journal; the host then holds up its source.
+    /// From a spec's `buffer`.
+    package init(_ value: ConfigValue?) {
+        self.init()
+        if let bytes = value?["bytesMax"]?.integer { bytesMax = Int(bytes) }
+        if let policy = value?["onFull"]?.string.flatMap({ OnFull(rawValue: $0) }) { onFull = policy }
+    }
+
+    /// The journal that holds the rows.
     package var journalOptions: JournalOptions {
         JournalOptions(bytesMax: bytesMax, onFull: onFull == .dropOldest ? .dropOldest : .refuse)
     }
 }
 
-/// Side by side, each in order: rows with the same key are always in the same lane.
+/// Side by side, each in order: rows with the same key are always in the same lane. Of each lane one batch is under
+/// way at a time, which is what keeps its order when a batch must be written again.
 package struct LanePolicy: Sendable, Hashable {
     package var lanes: Int
-    /// Batches of a lane that have not been confirmed yet. More than 1 only where the other side keeps their order.
-    package var inFlightMax: Int
-    /// The column whose value chooses the lane; nil: whatever the rows came from (device or topic).
+    /// The field of the row whose value chooses the lane; nil: its `device`, else its `topic`.
     package var key: String?
 
-    package init(lanes: Int = 1, inFlightMax: Int = 1, key: String? = nil) {
+    package init(lanes: Int = 1, key: String? = nil) {
         self.lanes = lanes
-        self.inFlightMax = inFlightMax
         self.key = key
     }
 
@@ -81,10 +92,24 @@ package struct LanePolicy: Sendable, Hashable {
             "lanes", .integer(1...256), default: .integer(1),
             help: "Connections side by side; rows of one key keep their order.", chinese: "并行连接数。"),
         Field(
-            "inFlightMax", .integer(1...1024), default: .integer(1), help: "Unconfirmed batches of a lane.",
-            chinese: "每个通道未确认批次数。"),
-        Field("key", .string, help: "Column that chooses the lane.", chinese: "选择通道的列。"),
+            "key", .string, help: "Field of the row that chooses the lane; without it device, else topic.",
+            chinese: "选择通道的字段；缺省为 device，其次 topic。"),
     ])
+
+    /// From a spec's `lanes`.
+    package init(_ value: ConfigValue?) {
+        self.init(lanes: Int(value?["lanes"]?.integer ?? 1), key: value?["key"]?.string)
+    }
+
+    /// Names the division of rows into lanes, for `SinkMark`.
+    package var division: String { "\(lanes):\(key ?? "")" }
+
+    /// The policy that a division names; nil for a text that is none.
+    package init?(division: String) {
+        guard let colon = division.firstIndex(of: ":"), let lanes = Int(division[..<colon]), lanes > 0 else { return nil }
+        let key = division[division.index(after: colon)...]
+        self.init(lanes: lanes, key: key.isEmpty ? nil : String(key))
+    }
 
     /// The lane of a key: FNV-1a, so that a restart finds the same one.
     package func lane(of key: some Sequence<UInt8>) -> Int {
@@ -102,6 +127,22 @@ package struct RetryPolicy: Sendable, Hashable {
     package init(first: Duration = .milliseconds(500), longest: Duration = .seconds(30)) {
         self.first = first
         self.longest = longest
+    }
+
+    package static let schema = Schema([
+        Field(
+            "first", .duration(.milliseconds(1)...(.seconds(3600))), default: .duration(500_000_000),
+            help: "Wait before the first repetition.", chinese: "首次重试前的等待时间。"),
+        Field(
+            "longest", .duration(.milliseconds(1)...(.seconds(86_400))), default: .duration(30_000_000_000),
+            help: "Longest wait between repetitions.", chinese: "两次重试之间的最长等待时间。"),
+    ])
+
+    /// From a spec's `retry`.
+    package init(_ value: ConfigValue?) {
+        self.init()
+        if let first = value?["first"]?.duration { self.first = first }
+        if let longest = value?["longest"]?.duration { self.longest = max(longest, first) }
     }
 
     /// The wait before attempt number `attempt` (1 is the first repetition), between half and all of the doubled

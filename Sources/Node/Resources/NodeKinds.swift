@@ -4,16 +4,18 @@ import Gateway
 import Model
 import NIOPosix
 package import Resources
+import SinkKit
 import Streams
 
 /// The kinds of resources that this build knows, with the checks that their schemas cannot say.
 package enum NodeKinds {
-    package static let registry = KindRegistry([broker, listener, device, rule] + AccessKinds.all)
+    package static let registry = KindRegistry([broker, listener, device, rule, sink] + AccessKinds.all)
 
     static let brokerName = "Broker"
     static let listenerName = "Listener"
     static let deviceName = "Device"
     static let ruleName = "Rule"
+    static let sinkName = "Sink"
 
     private static var broker: ResourceKind {
         ResourceKind(
@@ -79,7 +81,47 @@ package enum NodeKinds {
                     let column = error.arguments["column"].flatMap { Int($0) }
                     report.report(error, at: ConfigPath()[line == nil ? "outputs" : "sql"], line: line, column: column)
                 }
+            },
+            references: { spec in
+                (spec["outputs"]?.list ?? []).enumerated().compactMap { index, output in
+                    guard let name = output["sink"]?.string else { return nil }
+                    return ResourceReference(
+                        kind: sinkName, name: name, path: ConfigPath()["outputs"][index]["sink"])
+                }
             })
+    }
+
+    private static var sink: ResourceKind {
+        ResourceKind(
+            name: sinkName, plural: "sinks", help: "A database or service that takes the rows of rules.",
+            helpChinese: "接收规则结果的数据库或服务。", schema: SinkConfiguration.schema(of: Sinks.all),
+            check: { name, spec, report in
+                do throws(Problem) {
+                    let configuration = try SinkConfiguration(name: name, spec, sinks: Sinks.all)
+                    let environment = SinkEnvironment(time: SystemTime(), random: SystemRandom()) { _ in "" }
+                    for type in Sinks.all where type.descriptor.type == configuration.type {
+                        let columns = configuration.columns.map { SinkColumn(name: $0.name, type: $0.type) }
+                        _ = try type.init(
+                            configuration.connection,
+                            target: SinkTarget(name: name, options: spec, columns: columns), environment: environment)
+                    }
+                } catch {
+                    report.report(error, at: sinkPath(of: error, in: spec))
+                }
+            })
+    }
+
+    /// Where in a sink's spec a problem belongs.
+    private static func sinkPath(of problem: Problem, in spec: ConfigValue) -> ConfigPath {
+        if let field = problem.arguments["field"] {
+            return spec[field] == nil ? ConfigPath()["connection"][field] : ConfigPath()[field]
+        }
+        if let column = problem.arguments["column"] {
+            let part = problem.code == "sink.types" ? "types" : "columns"
+            return ConfigPath()[part][column]
+        }
+        if let option = problem.arguments["option"], spec[option] != nil { return ConfigPath()[option] }
+        return problem.code == "sink.lanes" ? ConfigPath()["lanes"] : ConfigPath()
     }
 
     /// Where in a device's spec a problem belongs: the address of the tag it names, the group, the connection.

@@ -6,6 +6,7 @@ import Synchronization
 /// Makes the stream engine's rules agree with the `Rule` resources.
 final class RuleController: Controller {
     var kind: String { NodeKinds.ruleName }
+    var after: [String] { [NodeKinds.sinkName] }
 
     private let engine: StreamEngine
     private let names = Mutex<[String: String]>([:])
