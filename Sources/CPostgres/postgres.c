@@ -24,7 +24,7 @@ static struct {
     char *(*field)(const result_t *, int);
     char *(*result_error)(const result_t *);
     void (*clear)(result_t *);
-    int (*server_version)(const connection_t *);
+    int (*columns)(const result_t *);
 } library;
 
 static const char *failure;
@@ -50,7 +50,7 @@ static void load(void) {
         {(void **)&library.end, "PQputCopyEnd"},          {(void **)&library.result_status, "PQresultStatus"},
         {(void **)&library.rows, "PQntuples"},            {(void **)&library.value, "PQgetvalue"},
         {(void **)&library.field, "PQresultErrorField"},  {(void **)&library.result_error, "PQresultErrorMessage"},
-        {(void **)&library.clear, "PQclear"},             {(void **)&library.server_version, "PQserverVersion"},
+        {(void **)&library.clear, "PQclear"},             {(void **)&library.columns, "PQnfields"},
     };
     for (size_t index = 0; index < sizeof calls / sizeof calls[0]; index++) {
         *calls[index].place = dlsym(handle, calls[index].name);
@@ -90,4 +90,4 @@ const char *tundish_pq_value(const result_t *result, int row, int column) {
 const char *tundish_pq_field(const result_t *result, int field) { return library.field(result, field); }
 const char *tundish_pq_result_error(const result_t *result) { return library.result_error(result); }
 void tundish_pq_clear(result_t *result) { library.clear(result); }
-int tundish_pq_server_version(const connection_t *connection) { return library.server_version(connection); }
+int tundish_pq_columns(const result_t *result) { return library.columns(result); }

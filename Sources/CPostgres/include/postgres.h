@@ -41,12 +41,11 @@ int tundish_pq_put(tundish_pq_connection *connection, const char *bytes, int cou
 int tundish_pq_end(tundish_pq_connection *connection, const char *error);
 int tundish_pq_status(const tundish_pq_result *result);
 int tundish_pq_rows(const tundish_pq_result *result);
+int tundish_pq_columns(const tundish_pq_result *result);
 const char *tundish_pq_value(const tundish_pq_result *result, int row, int column);
 // Null where the server does not say.
 const char *tundish_pq_field(const tundish_pq_result *result, int field);
 const char *tundish_pq_result_error(const tundish_pq_result *result);
 void tundish_pq_clear(tundish_pq_result *result);
-// Newer than 0 where connected: 150004 is 15.4.
-int tundish_pq_server_version(const tundish_pq_connection *connection);
 
 #endif

@@ -41,7 +41,7 @@ struct API: Sendable {
     func routes() -> [Route] {
         var routes =
             sessionRoutes() + systemRoutes() + resourceRoutes() + deviceRoutes() + historyRoutes() + pointRoutes()
-            + brokerRoutes() + alarmRoutes()
+            + brokerRoutes() + alarmRoutes() + sinkRoutes()
         let document = OpenAPIDocument(routes: routes, version: options.version).text
         routes.append(
             Route(.get, "/api/openapi.json", "system", "This document", answer: "Any") { _ in

@@ -143,6 +143,17 @@ enum OpenAPISchemas {
                 "lastError": "any?", "perSecond": "number",
             ]
         ),
+        (
+            "SinkMetrics",
+            [
+                "offered": "integer", "refused": "integer", "written": "integer", "known": "integer",
+                "setApart": "integer", "dropped": "integer", "damaged": "integer", "queued": "integer",
+                "inFlight": "integer", "batches": "integer", "retries": "integer", "bytesOnDisk": "integer",
+                "rowsPerSecond": "number", "oldestSeconds": "number?", "state": "string", "problem": "any?",
+            ]
+        ),
+        ("RefusedRows", ["items": "[RefusedRow]"]),
+        ("RefusedRow", ["time": "integer", "code": "string", "reason": "string", "row": "string"]),
         ("TagPage", ["total": "integer", "items": "[Tag]"]),
         (
             "Tag",

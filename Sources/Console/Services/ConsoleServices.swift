@@ -17,6 +17,10 @@ package protocol ConsoleServices: ConsoleBroker {
     func record(_ points: [RecordedPoint]) async throws(Problem)
     /// Nil: no such rule.
     func ruleMetrics(_ name: String) async -> RuleMetrics?
+    /// Nil: no such sink.
+    func sinkFigures(_ name: String) async -> SinkFigures?
+    /// Newest first. Nil: no such sink.
+    func refusedRows(ofSink name: String, limit: Int) async -> [RefusedSinkRow]?
     func alarms() async -> [AlarmInfo]
     /// Returns how many there were to acknowledge. Throws `alarm.unknown`, `alarm.foreign` for one that no rule of
     /// ours raised, `alarm.nothing_to_acknowledge`.

@@ -9,6 +9,7 @@ import Gateway
 import Historian
 import Model
 import Resources
+import SinkKit
 import Streams
 
 /// What the console shows and does, over the running parts.
@@ -24,6 +25,7 @@ struct NodeServices: ConsoleServices {
     /// Publishes what people do to retained messages.
     let publisher: any BusPublisher
     let streams: StreamEngine
+    let sinks: SinkEngine
     let historian: Historian
     let recorder: HistorianRecorder
     let alarmBook: AlarmBook
@@ -142,6 +144,26 @@ struct NodeServices: ConsoleServices {
         return Console.RuleMetrics(
             matched: found.matched, passed: found.passed, failed: found.failed, emitted: found.emitted,
             lastError: found.lastError, perSecond: found.perSecond)
+    }
+
+    func sinkFigures(_ name: String) async -> SinkFigures? {
+        guard let report = sinks.report(name) else { return nil }
+        let counts: [(String, UInt64)] = [
+            ("offered", report.offered), ("refused", report.refused), ("written", report.written),
+            ("known", report.known), ("setApart", report.setApart), ("dropped", report.dropped),
+            ("damaged", report.damaged), ("queued", report.queued), ("inFlight", UInt64(report.inFlight)),
+            ("batches", report.batches), ("retries", report.retries), ("bytesOnDisk", UInt64(report.bytesOnDisk)),
+        ]
+        return SinkFigures(
+            figures: counts.map { ($0.0, Double($0.1)) }, rowsPerSecond: report.rowsPerSecond,
+            oldestSeconds: report.oldestAge.map { Double($0.nanoseconds) / 1e9 }, state: report.status.state.rawValue,
+            problem: report.status.problem)
+    }
+
+    func refusedRows(ofSink name: String, limit: Int) async -> [RefusedSinkRow]? {
+        sinks.refused(name, limit: limit)?.map {
+            RefusedSinkRow(time: $0.time, code: $0.code, reason: $0.reason, row: $0.row)
+        }
     }
 
     func alarms() async -> [AlarmInfo] { alarmBook.all() }

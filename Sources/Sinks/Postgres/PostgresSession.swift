@@ -92,8 +92,7 @@ final class PostgresSession: @unchecked Sendable {
 
     private static func rows(_ result: OpaquePointer) -> [[String]] {
         (0..<tundish_pq_rows(result)).map { row in
-            // Every statement here asks for at most eight columns; what is beyond a row's end is empty text.
-            (0..<8).map { column in text(tundish_pq_value(result, row, CInt(column))) }
+            (0..<tundish_pq_columns(result)).map { column in text(tundish_pq_value(result, row, column)) }
         }
     }
 

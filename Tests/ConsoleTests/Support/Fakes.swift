@@ -103,6 +103,20 @@ final class FakeServices: ConsoleServices {
     func ruleMetrics(_ name: String) async -> RuleMetrics? {
         name == "hot" ? RuleMetrics(matched: 1, passed: 1, failed: 0, emitted: 1, perSecond: 0.5) : nil
     }
+    func sinkFigures(_ name: String) async -> SinkFigures? {
+        guard name == "plant-db" else { return nil }
+        let names = [
+            "offered", "refused", "written", "known", "setApart", "dropped", "damaged", "queued", "inFlight", "batches",
+            "retries", "bytesOnDisk",
+        ]
+        return SinkFigures(
+            figures: names.map { ($0, 1) }, rowsPerSecond: 0.5, oldestSeconds: 2, state: "failed",
+            problem: Problem("postgres.table_missing", "there is no table"))
+    }
+    func refusedRows(ofSink name: String, limit: Int) async -> [RefusedSinkRow]? {
+        name == "plant-db"
+            ? [RefusedSinkRow(time: Timestamp(milliseconds: 5), code: "22000", reason: "no number", row: "{}")] : nil
+    }
     func clients() async -> [ClientInfo] { state.withLock { $0.clients } }
     func client(_ id: String) async -> ClientReport? {
         state.withLock { $0.clients.first { $0.clientID == id } }.map { info in
