@@ -84,7 +84,7 @@ targets += library(
         cryptoExtras, nioHTTP1, logging,
     ], tests: [nioEmbedded])
 targets += library("Streams", ["Bus", "Formats", "Model"])
-targets += library("SinkKit", ["Bus", "Journal", "Formats", "Model"])
+targets += library("SinkKit", ["Bus", "Journal", "Formats", "Model"], tests: ["SinkConformance"])
 targets += [
     .target(
         name: "CPostgres", path: "Sources/CPostgres",
@@ -130,6 +130,10 @@ targets += [
     .target(
         name: "DriverConformance", dependencies: ["DriverKit", "Model", "Bus", nioCore, nioPosix],
         path: "Tests/Conformance/Drivers", swiftSettings: strict),
+    // The suite that every sink must pass; imported by the sinks' tests only.
+    .target(
+        name: "SinkConformance", dependencies: ["SinkKit", "Journal", "Model"], path: "Tests/Conformance/Sinks",
+        swiftSettings: strict),
     // A disk with faults beneath SQLite; imported by tests only.
     .target(
         name: "SQLiteDisk", dependencies: ["Journal", "Model", grdbSQLite], path: "Tests/Support/SQLiteDisk",

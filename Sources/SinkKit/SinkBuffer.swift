@@ -10,6 +10,8 @@ package final class SinkBuffer: Sendable {
     let identity: String
     let intake: SinkIntake
     let refused: RefusedRows
+    /// The ordinal of the first row that is not dealt with: what is missing from there on was dropped.
+    private let expected: Mutex<UInt64>
     private let files: any FileSystem
     private let time: any TimeSource
     private let current: Mutex<(journal: Journal, policy: BufferPolicy)>
@@ -28,6 +30,8 @@ package final class SinkBuffer: Sendable {
         let last = try journal.reader("sink").last()
         let ordinal = last.flatMap { $0.bytes.withUnsafeBytes { SinkRecord.head($0) } }.map { $0.ordinal + UInt64($0.count) }
         intake = SinkIntake(journal: journal, time: time, ordinal: ordinal ?? 0)
+        let start = try Self.ordinal(journal)
+        expected = Mutex(start ?? ordinal ?? 0)
         refused = try RefusedRows(directory: FilePath.join(directory, "refused"), files: files, time: time)
         current = Mutex((journal, policy))
     }
@@ -47,6 +51,26 @@ package final class SinkBuffer: Sendable {
         let made = digits(random.next()) + digits(random.next())
         try files.replace(path, with: Array(made.utf8))
         return made
+    }
+
+    /// Of the first record that the sink has not dealt with; nil if there is none.
+    private static func ordinal(_ journal: Journal) throws(Problem) -> UInt64? {
+        let reader = try journal.reader("sink")
+        let record = try reader.read(from: reader.committed, bytesMax: 1).records.first
+        return record.flatMap { $0.bytes.withUnsafeBytes { SinkRecord.head($0) } }?.ordinal
+    }
+
+    var expectedOrdinal: UInt64 { expected.withLock { $0 } }
+
+    /// The sink has stopped: notes where the next one begins.
+    func noteStop() {
+        let durable = intake.durableOrdinal
+        // A disk that cannot be read now keeps what was known.
+        if let ordinal = try? Self.ordinal(journal) {
+            expected.withLock { $0 = ordinal }
+        } else if journal.stats.failure == nil {
+            expected.withLock { $0 = durable }
+        }
     }
 
     var journal: Journal { current.withLock { $0.journal } }

@@ -143,3 +143,16 @@ package final class SinkEngine: Sendable, MetricSource {
         names.flatMap { name in report(name)?.metrics(sink: name) ?? [] }
     }
 }
+
+extension SinkEngine {
+    /// For tests of crashes: rows of the sink that are durable; and letting go of everything without a goodbye.
+    func journaled(_ name: String) -> UInt64? { entries.withLock { $0[name]?.buffer }?.intake.counts.journaled }
+
+    func abandon() async {
+        let hosts = entries.withLock { entries in
+            defer { entries = [:] }
+            return entries.values.compactMap(\.host)
+        }
+        for host in hosts { await host.stop() }
+    }
+}

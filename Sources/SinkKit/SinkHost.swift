@@ -45,7 +45,7 @@ final class SinkHost: Sendable {
         var tasksRunning = 0
         var report = SinkReport()
         /// Rows before this one are dealt with, or in a lane: the ordinal of the next to be read.
-        var readOrdinal: UInt64?
+        var readOrdinal: UInt64
         var cachedRows = 0
         var window = (start: Int64(0), rows: UInt64(0))
         var health: SinkHealth?
@@ -84,7 +84,9 @@ final class SinkHost: Sendable {
         remembersMarks = type.descriptor.remembersMarks
         reader = try buffer.journal.reader("sink")
         monitor = Monitor(
-            State(lanes: Array(repeating: Lane(), count: configuration.lanes.lanes), read: reader.committed))
+            State(
+                lanes: Array(repeating: Lane(), count: configuration.lanes.lanes), read: reader.committed,
+                readOrdinal: buffer.expectedOrdinal))
     }
 
     func start() {
@@ -122,6 +124,7 @@ final class SinkHost: Sendable {
             try? await Task.sleep(for: .milliseconds(10))
         }
         for task in tasks.withLock({ $0 }) { task.cancel() }
+        buffer.noteStop()
     }
 
     // MARK: from the buffer to the lanes
@@ -186,7 +189,7 @@ final class SinkHost: Sendable {
         for record in read.records {
             record.bytes.withUnsafeBytes { bytes in
                 guard let head = SinkRecord.head(bytes), let ranges = SinkRecord.rows(bytes) else { return }
-                if let expected = ordinal, head.ordinal > expected { gap += head.ordinal - expected }
+                if head.ordinal > ordinal { gap += head.ordinal - ordinal }
                 ordinal = head.ordinal + UInt64(head.count)
                 for (index, range) in ranges.enumerated() {
                     let text = UnsafeRawBufferPointer(rebasing: bytes[range])
@@ -224,7 +227,7 @@ final class SinkHost: Sendable {
         let resumed = monitor.withLock { state -> [(CheckedContinuation<Ready?, Never>, Ready)] in
             state.readProblem = problem
             state.read = read.next
-            state.readOrdinal = ordinal ?? state.readOrdinal
+            state.readOrdinal = ordinal
             state.cachedBytes += bytes
             state.cachedRows += rows
             if read.damagedBytes > 0 { state.report.damaged += gap } else { state.report.dropped += gap }
@@ -592,7 +595,7 @@ final class SinkHost: Sendable {
                 lane.underWay?.time ?? lane.ready.first?.time ?? (lane.openRecord == nil ? nil : lane.openTime)
             }.min()
             report.oldestAge = oldest.map { .nanoseconds(max(now - $0, 0)) }
-            let unread = buffer.intake.ordinal - min(state.readOrdinal ?? buffer.intake.ordinal, buffer.intake.ordinal)
+            let unread = max(buffer.intake.ordinal, state.readOrdinal) - state.readOrdinal
             report.queued = UInt64(max(state.cachedRows, 0)) + unread
             return report
         }

@@ -52,16 +52,17 @@ final class SinkIntake: Sendable {
         var open: [UInt8] = []
         var openRows = 0
         /// Closed records that have not been handed to the journal, oldest first.
-        var closed: [Bytes] = []
+        var closed: [[UInt8]] = []
         var closedRows = 0
         /// Handed to the journal and not answered.
         var underWay: [Bytes] = []
         var underWayRows = 0
         var pendingBytes = 0
-        /// Rows that ever came into the buffer, with those that wait.
+        /// Rows that ever became durable: the ordinal of the first row of the next record.
         var ordinal: UInt64 = 0
         /// Nil while it is being replaced.
         var journal: Journal?
+        var recordBytesMax = SinkRecord.bytesMax
         var isWriting = false
         var isClosed = false
         /// The journal must be opened again before it takes anything.
@@ -89,8 +90,13 @@ final class SinkIntake: Sendable {
         self.time = time
         var state = State()
         state.journal = journal
+        state.recordBytesMax = Self.recordBytesMax(journal)
         state.ordinal = ordinal
         self.state = Mutex(state)
+    }
+
+    private static func recordBytesMax(_ journal: Journal) -> Int {
+        min(SinkRecord.bytesMax, journal.options.bytesMax / 16)
     }
 
     /// The journal is about to be replaced: rows wait in memory until `attach`. What is under way is answered first.
@@ -99,6 +105,7 @@ final class SinkIntake: Sendable {
     func attach(_ journal: Journal) {
         let starts = state.withLock { state -> Bool in
             state.journal = journal
+            state.recordBytesMax = Self.recordBytesMax(journal)
             state.needsReopening = false
             guard !state.isWriting else { return false }
             state.isWriting = true
@@ -130,16 +137,16 @@ final class SinkIntake: Sendable {
                 }
                 return (false, false)
             }
-            if !state.open.isEmpty, state.open.count + row.count + 4 > SinkRecord.bytesMax { Self.close(&state) }
+            if !state.open.isEmpty, state.open.count + row.count + 4 > state.recordBytesMax { Self.close(&state) }
             if state.open.isEmpty {
-                Self.put(state.ordinal, &state.open)
+                // The ordinal is set when the record is handed over: what is refused then leaves no gap.
+                Self.put(UInt64(0), &state.open)
                 Self.put(UInt64(bitPattern: time.now().nanoseconds), &state.open)
                 Self.put(UInt32(0), &state.open)
             }
             Self.put(UInt32(row.count), &state.open)
             row.withUnsafeBytes { state.open.append(contentsOf: $0) }
             state.openRows += 1
-            state.ordinal &+= 1
             state.pendingBytes += row.count
             let starts = !state.isWriting
             if starts { state.isWriting = true }
@@ -157,9 +164,9 @@ final class SinkIntake: Sendable {
         guard state.openRows > 0 else { return }
         let count = UInt32(state.openRows).littleEndian
         withUnsafeBytes(of: count) { for (index, byte) in $0.enumerated() { state.open[16 + index] = byte } }
-        state.closed.append(Bytes(state.open))
+        state.closed.append(state.open)
         state.closedRows += state.openRows
-        state.open.removeAll(keepingCapacity: true)
+        state.open = []
         state.openRows = 0
     }
 
@@ -167,11 +174,24 @@ final class SinkIntake: Sendable {
     private func write() {
         let (records, journal) = state.withLock { state -> ([Bytes], Journal?) in
             if state.underWay.isEmpty {
-                Self.close(&state)
-                state.underWay = state.closed
-                state.underWayRows = state.closedRows
-                state.closed = []
-                state.closedRows = 0
+                if state.closed.isEmpty { Self.close(&state) }
+                // As much as the buffer can hold beside what is there: a small one takes small groups.
+                let bytesMax = (state.journal?.options.bytesMax ?? 0) / 8
+                var bytes = 0
+                var taken = 0
+                while taken < state.closed.count, bytes == 0 || bytes + state.closed[taken].count <= bytesMax {
+                    var next = state.closed[taken]
+                    bytes += next.count
+                    taken += 1
+                    withUnsafeBytes(of: (state.ordinal + UInt64(state.underWayRows)).littleEndian) { ordinal in
+                        for (index, byte) in ordinal.enumerated() { next[index] = byte }
+                    }
+                    let rows = next.withUnsafeBytes { SinkRecord.head($0) }?.count ?? 0
+                    state.underWay.append(Bytes(next))
+                    state.underWayRows += rows
+                    state.closedRows -= rows
+                }
+                state.closed.removeFirst(taken)
             }
             if state.underWay.isEmpty || state.needsReopening || state.journal == nil { state.isWriting = false }
             return state.isWriting ? (state.underWay, state.journal) : ([], nil)
@@ -185,12 +205,14 @@ final class SinkIntake: Sendable {
             switch result {
             case .success:
                 state.counts.journaled &+= UInt64(state.underWayRows)
+                state.ordinal &+= UInt64(state.underWayRows)
                 state.counts.problem = nil
                 Self.forget(&state)
                 return true
             case .failure(let problem):
                 state.counts.problem = problem
-                if problem.code == "journal.full" {
+                // Full by the buffer's own bound, not because the disk is.
+                if problem.code == "journal.full", problem.arguments["max"] != nil {
                     // The policy says so: what does not fit is refused.
                     state.counts.refused &+= UInt64(state.underWayRows)
                     Self.forget(&state)
@@ -247,5 +269,10 @@ final class SinkIntake: Sendable {
 
 extension SinkIntake {
     /// Rows that ever came into the buffer.
-    var ordinal: UInt64 { state.withLock { $0.ordinal } }
+    var ordinal: UInt64 {
+        state.withLock { $0.ordinal + UInt64($0.openRows + $0.closedRows + $0.underWayRows) }
+    }
+
+    /// The same without those that are not durable yet.
+    var durableOrdinal: UInt64 { state.withLock { $0.ordinal } }
 }

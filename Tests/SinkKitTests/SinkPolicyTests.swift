@@ -31,7 +31,6 @@ struct SinkPolicyTests {
     @Test("only dropOldest drops in the journal")
     func buffer() {
         #expect(BufferPolicy(bytesMax: 1 << 20, onFull: .dropOldest).journalOptions.onFull == .dropOldest)
-        #expect(BufferPolicy(bytesMax: 1 << 20, onFull: .block).journalOptions.onFull == .refuse)
         #expect(BufferPolicy(bytesMax: 1 << 20, onFull: .refuse).journalOptions.bytesMax == 1 << 20)
     }
 
@@ -39,8 +38,23 @@ struct SinkPolicyTests {
     func batch() {
         let batch = SinkBatch(
             columns: [SinkColumn(name: "ts"), SinkColumn(name: "v", type: ValueType(.float32))],
-            values: [[.int(1), .int(2)], [.float32(1.5), nil]], lane: 3, sequence: 7, bytes: 40)
-        #expect(batch.count == 2)
+            values: [[.int(1), .int(2), .int(3)], [.float32(1.5), nil, nil]], texts: ["{}", "{ }", "{  }"],
+            numbers: [5, 6, 9], mark: SinkMark(division: "4:", lane: 3, number: 12))
+        #expect(batch.count == 3)
         #expect(batch.row(1) == [.int(2), nil])
+        // A part's mark says how far it goes; what ends the batch goes as far as the batch.
+        #expect(batch.part(0..<2).mark.number == 6)
+        #expect(batch.part(1..<3).mark.number == 12)
+        #expect(batch.filtered { $0 == 1 }?.numbers == [5, 9])
+        #expect(batch.filtered { _ in true } == nil)
+    }
+
+    @Test("a division into lanes is found again by its name")
+    func divisions() {
+        for policy in [LanePolicy(), LanePolicy(lanes: 7), LanePolicy(lanes: 3, key: "a:b")] {
+            #expect(LanePolicy(division: policy.division) == policy)
+        }
+        #expect(LanePolicy(division: "x") == nil)
+        #expect(LanePolicy(division: "0:") == nil)
     }
 }
