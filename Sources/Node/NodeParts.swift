@@ -135,7 +135,8 @@ final class NodeParts: Sendable {
         return NodeParts(
             loops: loops, brokerLoops: brokerLoops, directory: directory, store: store, accounts: accounts,
             historian: historian, messages: messages,
-            exchange: exchange, broker: broker, streams: streams, sinks: sinks, gateway: gateway, controllers: controllers,
+            exchange: exchange, broker: broker, streams: streams, sinks: sinks, gateway: gateway,
+            controllers: controllers,
             recorder: HistorianRecorder(historian), access: access)
     }
 

@@ -74,7 +74,8 @@ package final class TundishNode: Sendable {
             name: "tundish", startedAt: startedAt, time: time, store: parts.store, gateway: parts.gateway,
             exchange: parts.exchange, broker: parts.broker,
             accessJournal: parts.access.journal,
-            publisher: parts.exchange.publisher(Origin(.console, clientID: "console")), streams: parts.streams, sinks: parts.sinks,
+            publisher: parts.exchange.publisher(Origin(.console, clientID: "console")), streams: parts.streams,
+            sinks: parts.sinks,
             historian: parts.historian, recorder: parts.recorder,
             alarmBook: parts.alarmBook, rates: RateMeter(time: time), metricSources: parts.metricSources,
             readinessBook: parts.readiness)

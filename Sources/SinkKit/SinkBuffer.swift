@@ -28,7 +28,9 @@ package final class SinkBuffer: Sendable {
         let journal = try Journal.open(
             directory: FilePath.join(directory, "rows"), files: files, time: time, options: policy.journalOptions)
         let last = try journal.reader("sink").last()
-        let ordinal = last.flatMap { $0.bytes.withUnsafeBytes { SinkRecord.head($0) } }.map { $0.ordinal + UInt64($0.count) }
+        let ordinal = last.flatMap { $0.bytes.withUnsafeBytes { SinkRecord.head($0) } }.map {
+            $0.ordinal + UInt64($0.count)
+        }
         intake = SinkIntake(journal: journal, time: time, ordinal: ordinal ?? 0)
         let start = try Self.ordinal(journal)
         expected = Mutex(start ?? ordinal ?? 0)

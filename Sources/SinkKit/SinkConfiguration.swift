@@ -112,9 +112,12 @@ package struct SinkConfiguration: Sendable, Hashable {
 
     /// `divisions`: those besides the present one under which lanes can be asked for.
     func mapping(divisions: [LanePolicy] = []) throws(Problem) -> RowMapping {
-        let templates = columns.isEmpty ? [(name: "row", template: "${.}", type: nil)] : columns.map {
-            (name: $0.name, template: $0.template, type: $0.type)
-        }
+        let templates =
+            columns.isEmpty
+            ? [(name: "row", template: "${.}", type: nil)]
+            : columns.map {
+                (name: $0.name, template: $0.template, type: $0.type)
+            }
         return try RowMapping(templates, divisions: [lanes] + divisions)
     }
 }

@@ -42,7 +42,8 @@ package final class SinkEngine: Sendable, MetricSource {
     /// Starts the sink, or changes the one with this uid, whatever it was called. Rows that come meanwhile wait.
     package func apply(_ configuration: SinkConfiguration, uid: String) async throws(Problem) {
         guard let type = types.first(where: { $0.descriptor.type == configuration.type }) else {
-            throw Problem("sink.type", "there is no sink of type \"\(configuration.type)\"", ["type": configuration.type])
+            throw Problem(
+                "sink.type", "there is no sink of type \"\(configuration.type)\"", ["type": configuration.type])
         }
         let old = entries.withLock { entries in entries.first { $0.value.uid == uid } }
         let buffer: SinkBuffer
@@ -129,7 +130,8 @@ package final class SinkEngine: Sendable, MetricSource {
     /// Whether the sink could work as configured: everything that a start would do short of writing.
     package func test(_ configuration: SinkConfiguration) async throws(Problem) -> SinkHealth {
         guard let type = types.first(where: { $0.descriptor.type == configuration.type }) else {
-            throw Problem("sink.type", "there is no sink of type \"\(configuration.type)\"", ["type": configuration.type])
+            throw Problem(
+                "sink.type", "there is no sink of type \"\(configuration.type)\"", ["type": configuration.type])
         }
         let sink = try type.init(
             configuration.connection,

@@ -12,12 +12,12 @@ final class SinkHost: Sendable {
     /// Rows named one at a time before a batch is halved.
     private static let namedMax = 8
     /// How often a sink that has nothing to do is probed.
-    private static let probeInterval = Duration.seconds(30)
+    static let probeInterval = Duration.seconds(30)
     /// How long a write may go on when the sink stops.
     private static let stopWait = Duration.seconds(5)
 
     /// A batch with what the cursor needs of it.
-    private struct Ready: Sendable {
+    struct Ready: Sendable {
         var batch: SinkBatch
         /// The record of its first row.
         var record: JournalPosition
@@ -25,7 +25,7 @@ final class SinkHost: Sendable {
         var time: Int64
     }
 
-    private struct Lane {
+    struct Lane {
         var ready: [Ready] = []
         var underWay: Ready?
         /// Of the rows that are not a batch yet.
@@ -36,7 +36,7 @@ final class SinkHost: Sendable {
         var isConnected = false
     }
 
-    private struct State {
+    struct State {
         var lanes: [Lane]
         var read: JournalPosition
         var cachedBytes = 0
@@ -54,16 +54,16 @@ final class SinkHost: Sendable {
 
     let configuration: SinkConfiguration
     let buffer: SinkBuffer
-    private let sink: any Sink
+    let sink: any Sink
     private let remembersMarks: Bool
     private let mapping: RowMapping
     private let reader: JournalReader
-    private let time: any TimeSource
+    let time: any TimeSource
     private let random: any RandomSource
-    private let onStatus: @Sendable (SinkStatus) -> Void
-    private let monitor: Monitor<State>
+    let onStatus: @Sendable (SinkStatus) -> Void
+    let monitor: Monitor<State>
     private let tasks = Mutex<[Task<Void, Never>]>([])
-    private let lastStatus = Mutex<SinkStatus?>(nil)
+    let lastStatus = Mutex<SinkStatus?>(nil)
 
     init(
         _ configuration: SinkConfiguration, type: any Sink.Type, buffer: SinkBuffer, environment: SinkEnvironment,
@@ -315,7 +315,7 @@ final class SinkHost: Sendable {
         }
     }
 
-    private var isStopping: Bool { monitor.withLock { $0.isStopping } }
+    var isStopping: Bool { monitor.withLock { $0.isStopping } }
 
     private func run(_ lane: Int) async {
         var line = LaneLine()
@@ -487,7 +487,7 @@ final class SinkHost: Sendable {
     }
 
     /// False if the sink stops meanwhile.
-    private func rest(_ delay: Duration) async -> Bool {
+    func rest(_ delay: Duration) async -> Bool {
         let deadline = ContinuousClock.now + delay
         while !isStopping, ContinuousClock.now < deadline {
             do { try await Task.sleep(for: min(.milliseconds(50), deadline - .now)) } catch { return false }
@@ -520,89 +520,5 @@ final class SinkHost: Sendable {
             return position
         }
         reader.commit(position)
-    }
-
-    // MARK: watching
-
-    /// Probes at the start and while there is nothing to write, and takes care of a disk that has refused.
-    private func watch() async {
-        var nextProbe = ContinuousClock.now
-        while !isStopping {
-            if ContinuousClock.now >= nextProbe {
-                let isIdle = monitor.withLock { state in
-                    state.lanes.allSatisfy { $0.underWay == nil && $0.problem == nil }
-                }
-                if isIdle {
-                    let health = await sink.probe()
-                    monitor.withLock { $0.health = health }
-                    tell()
-                }
-                nextProbe = .now + Self.probeInterval
-            }
-            await buffer.intake.retry()
-            rate()
-            if await !rest(.seconds(1)) { break }
-        }
-        monitor.withLock { $0.tasksRunning -= 1 }
-    }
-
-    private func rate() {
-        let now = time.monotonicNanoseconds()
-        monitor.withLock { state in
-            let elapsed = Double(now - state.window.start) / 1e9
-            if state.window.start > 0, elapsed > 0 {
-                state.report.rowsPerSecond = Double(state.report.written - state.window.rows) / elapsed
-            }
-            state.window = (now, state.report.written)
-        }
-    }
-
-    private func tell() {
-        let status = status
-        let isNew = lastStatus.withLock { last -> Bool in
-            defer { last = status }
-            return last != status
-        }
-        if isNew { onStatus(status) }
-    }
-
-    var status: SinkStatus {
-        let intake = buffer.intake.counts.problem
-        return monitor.withLock { state in
-            let problems = state.lanes.compactMap(\.problem)
-            if let failed = problems.first(where: { $0.state == .failed }) { return failed }
-            if let degraded = problems.first { return degraded }
-            if let problem = state.readProblem ?? intake { return SinkStatus(.degraded, problem) }
-            switch state.health {
-            case nil: return state.lanes.contains { $0.isConnected } ? SinkStatus(.running) : SinkStatus(.connecting)
-            case .ready: return SinkStatus(.running)
-            case .degraded(let problem): return SinkStatus(.degraded, problem)
-            case .unavailable(let problem):
-                // Rows have gone through since it was asked.
-                return state.lanes.contains { $0.isConnected } ? SinkStatus(.running) : SinkStatus(.failed, problem)
-            }
-        }
-    }
-
-    var report: SinkReport {
-        let counts = buffer.intake.counts
-        let now = time.now().nanoseconds
-        let stats = buffer.journal.stats
-        var report = monitor.withLock { state -> SinkReport in
-            var report = state.report
-            report.inFlight = state.lanes.reduce(0) { $0 + ($1.underWay?.batch.count ?? 0) }
-            let oldest = state.lanes.compactMap { lane -> Int64? in
-                lane.underWay?.time ?? lane.ready.first?.time ?? (lane.openRecord == nil ? nil : lane.openTime)
-            }.min()
-            report.oldestAge = oldest.map { .nanoseconds(max(now - $0, 0)) }
-            let unread = max(buffer.intake.ordinal, state.readOrdinal) - state.readOrdinal
-            report.queued = UInt64(max(state.cachedRows, 0)) + unread
-            return report
-        }
-        report.offered = counts.offered
-        report.refused = counts.refused
-        report.bytesOnDisk = stats.bytesOnDisk
-        report.status = status
-        return report
     }
 }

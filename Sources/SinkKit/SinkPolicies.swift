@@ -106,7 +106,9 @@ package struct LanePolicy: Sendable, Hashable {
 
     /// The policy that a division names; nil for a text that is none.
     package init?(division: String) {
-        guard let colon = division.firstIndex(of: ":"), let lanes = Int(division[..<colon]), lanes > 0 else { return nil }
+        guard let colon = division.firstIndex(of: ":"), let lanes = Int(division[..<colon]), lanes > 0 else {
+            return nil
+        }
         let key = division[division.index(after: colon)...]
         self.init(lanes: lanes, key: key.isEmpty ? nil : String(key))
     }

@@ -19,7 +19,10 @@ struct RowMappingTests {
     @Test("a field alone keeps its type; with text around it the column is text")
     func types() throws {
         let row = #"{"a":1,"b":2.5,"c":"x\"y","d":true,"e":null,"f":[1,2],"g":{"h":-7},"i.j":"dotted"}"#
-        let names = ["${a}", "${b}", "${c}", "${d}", "${e}", "${f}", "${g.h}", "${i.j}", "${g}", "${none}", "<${a}-${c}>", "${.}", "plain"]
+        let names = [
+            "${a}", "${b}", "${c}", "${d}", "${e}", "${f}", "${g.h}", "${i.j}", "${g}", "${none}", "<${a}-${c}>",
+            "${.}", "plain",
+        ]
         let found = try values(names.map { (name: $0, template: $0, type: nil) }, row)
         #expect(
             found == [

@@ -33,7 +33,9 @@ struct SinkHostTests {
         Issue.record("not within 20 s")
     }
 
-    private func row(_ number: Int) -> Bytes { Bytes("{\"n\":\(number),\"text\":\"x\",\"device\":\"d\(number % 13)\"}") }
+    private func row(_ number: Int) -> Bytes {
+        Bytes("{\"n\":\(number),\"text\":\"x\",\"device\":\"d\(number % 13)\"}")
+    }
 
     @Test("the toy sink does what any sink must", arguments: SinkCheck.allCases)
     func conformance(_ check: SinkCheck) async throws {
@@ -49,7 +51,9 @@ struct SinkHostTests {
         let engine = engine(FaultyFiles())
         try await apply(engine, peer)
         let bad: Set = [0, 499, 500, 999]
-        for number in 0..<1000 { _ = engine.offer(bad.contains(number) ? Bytes("{\"n\":null}") : row(number), sink: "s") }
+        for number in 0..<1000 {
+            _ = engine.offer(bad.contains(number) ? Bytes("{\"n\":null}") : row(number), sink: "s")
+        }
         try await eventually { engine.report("s")?.setApart == 4 && engine.report("s")?.written == 996 }
         #expect(await peer.rows() == (0..<1000).filter { !bad.contains($0) }.map(Int64.init))
         #expect(engine.refused("s", limit: 10)?.allSatisfy { $0.code == "toy.number" } == true)
@@ -116,7 +120,9 @@ struct SinkHostTests {
         let engine = engine(FaultyFiles())
         let padding = String(repeating: "x", count: 2000)
         try await engine.apply(
-            SinkConfiguration(name: "s", .object((peer.spec.entries ?? []) + [ConfigEntry("enabled", .bool(false))]), sinks: [ToySink.self]),
+            SinkConfiguration(
+                name: "s", .object((peer.spec.entries ?? []) + [ConfigEntry("enabled", .bool(false))]),
+                sinks: [ToySink.self]),
             uid: "s")
         for number in 0..<3000 {
             #expect(engine.offer(Bytes("{\"n\":\(number),\"text\":\"\(padding)\"}"), sink: "s"))
@@ -131,7 +137,8 @@ struct SinkHostTests {
         let rows = await peer.rows()
         #expect(rows.count < 3000)
         let expected = Array((3000 - Int64(rows.count))..<3000)
-        #expect(rows.elementsEqual(expected) == true, "\(rows.count) rows from \(rows.first ?? -1) to \(rows.last ?? -1)")
+        #expect(
+            rows.elementsEqual(expected) == true, "\(rows.count) rows from \(rows.first ?? -1) to \(rows.last ?? -1)")
         #expect((report?.dropped ?? 0) + (report?.written ?? 0) == 3000)
         await engine.stop()
     }

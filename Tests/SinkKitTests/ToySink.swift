@@ -37,9 +37,11 @@ final class ToyServer: SinkPeer {
                     "columns",
                     .object([ConfigEntry("n", .string("${n}")), ConfigEntry("text", .string("<${text}>"))])),
                 ConfigEntry("retry", .object(["first": .duration(5_000_000), "longest": .duration(50_000_000)])),
-            ] + (more.contains { $0.key == "batch" }
-                ? []
-                : [ConfigEntry("batch", .object(["rowsMax": .integer(64), "delayMax": .duration(5_000_000)]))]) + more)
+            ]
+                + (more.contains { $0.key == "batch" }
+                    ? []
+                    : [ConfigEntry("batch", .object(["rowsMax": .integer(64), "delayMax": .duration(5_000_000)]))])
+                + more)
     }
 
     var refusedRow: String? { #"{"n":"many","text":"x"}"# }
@@ -54,7 +56,8 @@ final class ToyServer: SinkPeer {
 struct ToySink: Sink {
     static let descriptor = SinkDescriptor(
         type: "toy", title: "Toy", titleChinese: "玩具",
-        connection: Schema([Field("server", .string, required: true, help: "The server's name.")]), remembersMarks: true)
+        connection: Schema([Field("server", .string, required: true, help: "The server's name.")]), remembersMarks: true
+    )
 
     let server: String
     let buffer: String

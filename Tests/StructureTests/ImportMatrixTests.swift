@@ -19,7 +19,7 @@ private let matrix: [String: Set<String>] = [
     "Historian": ["Bus", "Journal", "Model", "Wire"],
     "Resources": ["Model", "Journal"],
     "Simulator": ["Model", "Wire", "Drivers/*/Wire"],
-    "Catalogue": ["DriverKit", "SinkKit", "Streams", "Model", "Drivers/*/Driver"],
+    "Catalogue": ["DriverKit", "SinkKit", "Streams", "Model", "Drivers/*/Driver", "Sinks/*"],
     "Console": ["Resources", "Bus", "Formats", "Model", "CConsoleAssets"],
     "Node": everything.union(["!Bench"]),
     "Bench": everything,
@@ -58,7 +58,8 @@ private func sourceFiles() throws -> [SourceFile] {
     return try enumerator.compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }.map { file in
         let path = String(file.path.dropFirst(sources.path.count + 1))
         let parts = path.split(separator: "/").map(String.init)
-        let target = parts[0] == "Drivers" || parts[0] == "Sinks" ? parts[0..<3].joined(separator: "/") : parts[0]
+        let depth = ["Drivers": 3, "Sinks": 2][parts[0]] ?? 1
+        let target = parts[0..<depth].joined(separator: "/")
         let text = try String(contentsOf: file, encoding: .utf8)
         var imports: Set<String> = []
         for line in text.split(separator: "\n") {
@@ -80,10 +81,16 @@ private func sourceFiles() throws -> [SourceFile] {
 
 /// The module names of our own targets and the folder each lives in.
 private func ownModules(_ files: [SourceFile]) -> [String: String] {
-    var modules: [String: String] = ["CConsoleAssets": "CConsoleAssets", "CEpoll": "CEpoll"]
+    var modules: [String: String] = [
+        "CConsoleAssets": "CConsoleAssets", "CEpoll": "CEpoll", "CPostgres": "CPostgres",
+    ]
     for target in Set(files.map(\.target)) {
         let parts = target.split(separator: "/")
-        modules[parts.count == 3 ? "\(parts[1])\(parts[2])" : target] = target
+        switch parts.count {
+        case 3: modules["\(parts[1])\(parts[2])"] = target
+        case 2: modules["\(parts[1])Sink"] = target
+        default: modules[target] = target
+        }
     }
     return modules
 }
@@ -108,6 +115,8 @@ private func allows(_ rule: String, _ folder: String) -> Bool {
             } else if file.target.hasPrefix("Drivers/") {
                 let own = file.target.split(separator: "/")[1]
                 allowed = ["Drivers/\(own)/Wire", "DriverKit", "Model", "Wire"]
+            } else if file.target.hasPrefix("Sinks/") {
+                allowed = ["SinkKit", "Formats", "Model", "CPostgres"]
             } else {
                 allowed = try #require(matrix[file.target], "target \(file.target) has no row in the matrix")
             }

@@ -55,7 +55,8 @@ package struct PostgresSink: Sink {
         self.environment = environment
         let name = target.options["table"]?.string ?? ""
         let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-        guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && $0.utf8.count <= 63 && !$0.utf8.contains(0) })
+        guard (1...2).contains(parts.count),
+            parts.allSatisfy({ !$0.isEmpty && $0.utf8.count <= 63 && !$0.utf8.contains(0) })
         else {
             throw Problem(
                 "postgres.table", "table must be a name or schema.name, each of at most 63 bytes, not \"\(name)\"",
@@ -67,7 +68,8 @@ package struct PostgresSink: Sink {
         }
         for key in keys where !target.columns.contains(where: { $0.name == key }) {
             throw Problem(
-                "postgres.upsert", "upsert names \"\(key)\", which is not in columns", ["field": "upsert", "column": key])
+                "postgres.upsert", "upsert names \"\(key)\", which is not in columns",
+                ["field": "upsert", "column": key])
         }
         table = PostgresTable(
             parts: parts, columns: target.columns, keys: keys,
@@ -153,7 +155,8 @@ enum PostgresProblems {
         let text = failure.message.split(separator: "\n").last.map(String.init) ?? failure.message
         let isForPeople =
             failure.code == "library"
-            || ["authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied",
+            || [
+                "authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied",
                 "invalid URI", "invalid connection option", "certificate verify failed", "is not permitted to log in",
             ].contains { text.contains($0) }
         return SinkError(

@@ -25,7 +25,8 @@ struct PostgresTable: Sendable {
         return "CREATE TABLE IF NOT EXISTS \(quoted) (\(lines.joined(separator: ", ")))"
     }
 
-    private func run(_ session: PostgresSession, _ sql: String, _ parameters: [String], _ what: String) throws(SinkError)
+    private func run(_ session: PostgresSession, _ sql: String, _ parameters: [String], _ what: String)
+        throws(SinkError)
         -> [[String]]
     {
         do throws(PostgresSession.Failure) {
@@ -135,7 +136,8 @@ struct PostgresTable: Sendable {
         let list = columns.map { Self.quoted($0.name) }.joined(separator: ", ")
         let keyList = keys.map(Self.quoted).joined(separator: ", ")
         let others = columns.filter { !keys.contains($0.name) }.map { Self.quoted($0.name) }
-        let action = others.isEmpty
+        let action =
+            others.isEmpty
             ? "NOTHING" : "UPDATE SET " + others.map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
         return """
             ; INSERT INTO \(quoted) (\(list)) SELECT DISTINCT ON (\(keyList)) \(list) FROM tundish_stage \
@@ -229,7 +231,8 @@ final class PostgresLane: SinkConnection, @unchecked Sendable {
             known.map {
                 "UPDATE \(PostgresTable.marks) SET number = \(mark.number) "
                     + "WHERE (buffer, division, lane) = (\(place)) AND number = \($0.number) RETURNING 1"
-            } ?? "INSERT INTO \(PostgresTable.marks) VALUES (\(place), \(mark.number)) ON CONFLICT DO NOTHING RETURNING 1"
+            }
+            ?? "INSERT INTO \(PostgresTable.marks) VALUES (\(place), \(mark.number)) ON CONFLICT DO NOTHING RETURNING 1"
         let statements = """
             BEGIN; WITH moved AS (\(move)) SELECT count(*) FROM moved; \(table.copyTarget)\(table.merge); COMMIT
             """

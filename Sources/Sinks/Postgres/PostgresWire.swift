@@ -341,8 +341,9 @@ struct CopyEncoder {
     private static func uuid(_ text: String) -> [UInt8]? {
         let digits = text.utf8.filter { $0 != 0x2D && $0 != 0x7B && $0 != 0x7D }
         guard digits.count == 32 else { return nil }
-        guard case .bytes(let bytes)? = try? Value.string(String(decoding: digits, as: UTF8.self)).converted(
-            to: ValueType(.bytes))
+        guard
+            case .bytes(let bytes)? = try? Value.string(String(decoding: digits, as: UTF8.self)).converted(
+                to: ValueType(.bytes))
         else { return nil }
         return bytes
     }

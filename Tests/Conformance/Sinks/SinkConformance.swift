@@ -72,7 +72,8 @@ private struct Suite {
     private func offer(_ numbers: Range<Int64>, _ engine: SinkEngine) throws {
         for number in numbers {
             try require(
-                engine.offer(Bytes("{\"n\":\(number),\"text\":\"row \(number)\"}"), sink: "s"), "row \(number) was refused")
+                engine.offer(Bytes("{\"n\":\(number),\"text\":\"row \(number)\"}"), sink: "s"),
+                "row \(number) was refused")
         }
     }
 
