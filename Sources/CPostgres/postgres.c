@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 typedef tundish_pq_connection connection_t;
 typedef tundish_pq_result result_t;
@@ -11,6 +12,7 @@ static struct {
     connection_t *(*connect)(const char *const *, const char *const *, int);
     int (*status)(const connection_t *);
     char *(*error)(const connection_t *);
+    int (*socket)(const connection_t *);
     void (*finish)(connection_t *);
     int (*send)(connection_t *, const char *);
     result_t *(*next)(connection_t *);
@@ -51,6 +53,7 @@ static void load(void) {
         {(void **)&library.rows, "PQntuples"},            {(void **)&library.value, "PQgetvalue"},
         {(void **)&library.field, "PQresultErrorField"},  {(void **)&library.result_error, "PQresultErrorMessage"},
         {(void **)&library.clear, "PQclear"},             {(void **)&library.columns, "PQnfields"},
+        {(void **)&library.socket, "PQsocket"},
     };
     for (size_t index = 0; index < sizeof calls / sizeof calls[0]; index++) {
         *calls[index].place = dlsym(handle, calls[index].name);
@@ -72,6 +75,8 @@ connection_t *tundish_pq_connect(const char *const *keywords, const char *const 
 }
 int tundish_pq_is_connected(const connection_t *connection) { return library.status(connection) == 0; }
 const char *tundish_pq_error(const connection_t *connection) { return library.error(connection); }
+int tundish_pq_socket(const connection_t *connection) { return library.socket(connection); }
+void tundish_pq_interrupt(int socket) { shutdown(socket, SHUT_RDWR); }
 void tundish_pq_finish(connection_t *connection) { library.finish(connection); }
 int tundish_pq_send(connection_t *connection, const char *sql) { return library.send(connection, sql); }
 result_t *tundish_pq_next(connection_t *connection) { return library.next(connection); }

@@ -73,8 +73,18 @@ package final class SinkEngine: Sendable, MetricSource {
         guard configuration.isEnabled else { return onStatus(configuration.name, SinkStatus(.stopped)) }
         let name = configuration.name
         let onStatus = onStatus
-        let host = try SinkHost(configuration, type: type, buffer: buffer, environment: environment) {
-            onStatus(name, $0)
+        let host: SinkHost
+        do throws(Problem) {
+            host = try SinkHost(configuration, type: type, buffer: buffer, environment: environment) {
+                onStatus(name, $0)
+            }
+        } catch {
+            // Of what was never there, nothing remains.
+            if old == nil {
+                entries.withLock { $0[name] = nil }
+                await buffer.close()
+            }
+            throw error
         }
         entry.host = host
         publish(entry)

@@ -1,6 +1,8 @@
 """Rows from rules into PostgreSQL 15: every row, once, in order, whatever is killed meanwhile."""
 
 import json
+import socket
+import threading
 
 import pytest
 
@@ -175,6 +177,62 @@ def test_a_database_that_takes_nothing_for_the_moment_is_waited_for(tundish, cli
     wait_for(tundish, "frozen")
     figures = tundish.get("/api/v1/sinks/frozen/metrics")
     assert (figures["written"], figures["queued"], figures["setApart"]) == (10, 0, 0) and figures["retries"] > 0
+
+
+class Hole:
+    """Passes bytes on to a server, or swallows them and says nothing, as a network that has died."""
+
+    def __init__(self, port):
+        self.target, self.is_open, self.lines = port, False, []
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.port = self.door.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                line, _ = self.door.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            self.lines += [line, server]
+            for source, sink in ((line, server), (server, line)):
+                threading.Thread(target=self.pass_on, args=(source, sink), daemon=True).start()
+
+    def pass_on(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                if not self.is_open:
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.door.close()
+        for line in self.lines:
+            line.close()
+
+
+def test_a_network_that_swallows_everything_is_given_up_and_tried_again(tundish, client, postgres):
+    hole = Hole(postgres.port)
+    try:
+        postgres.query("CREATE TABLE swallowed (ts timestamptz, device text, value real)")
+        tundish.apply(sink(postgres, "swallowed", "swallowed").replace(str(postgres.port), str(hole.port)).replace(
+            "connection: { url:", "connection: { writeTimeout: 1s, timeout: 2s, url:"))
+        wait_for(tundish, "swallowed")
+        publish(client, "swallowed", range(10))
+        eventually(lambda: postgres.query("SELECT count(*) FROM swallowed") == "10", what="10 rows")
+        hole.is_open = True
+        publish(client, "swallowed", range(10, 20))
+        status = wait_for(tundish, "swallowed", "degraded")
+        assert status["code"] in ("postgres.connection_lost", "postgres.unreachable"), status
+        assert metric(tundish, "rows_queued", "swallowed") == 10
+        hole.is_open = False
+        eventually(lambda: postgres.query("SELECT count(*) FROM swallowed") == "20", 30, "the rows that waited")
+        wait_for(tundish, "swallowed")
+    finally:
+        hole.close()
 
 
 def test_lanes_and_settings_change_without_a_row_lost_or_doubled(tundish, client, postgres):

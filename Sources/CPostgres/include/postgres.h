@@ -31,6 +31,10 @@ const char *tundish_pq_load(void);
 tundish_pq_connection *tundish_pq_connect(const char *const *keywords, const char *const *values);
 int tundish_pq_is_connected(const tundish_pq_connection *connection);
 const char *tundish_pq_error(const tundish_pq_connection *connection);
+// The connection's socket, -1 without one.
+int tundish_pq_socket(const tundish_pq_connection *connection);
+// Ends what another thread waits for on the socket.
+void tundish_pq_interrupt(int socket);
 void tundish_pq_finish(tundish_pq_connection *connection);
 int tundish_pq_send(tundish_pq_connection *connection, const char *sql);
 tundish_pq_result *tundish_pq_next(tundish_pq_connection *connection);

@@ -1,11 +1,14 @@
 import CPostgres
 import Model
 import SinkKit
+import Synchronization
 
 /// One connection to the server. Calls block; confined to the thread of a `BlockingLine`.
 final class PostgresSession: @unchecked Sendable {
     // Confined to one thread, as the class says: that is what makes it Sendable.
     private var connection: OpaquePointer?
+    /// What another thread may interrupt; -1 when there is nothing to interrupt any more.
+    private let socket = Mutex<CInt>(-1)
 
     struct Failure: Error {
         /// Empty where the server did not say: the connection failed.
@@ -18,6 +21,7 @@ final class PostgresSession: @unchecked Sendable {
     deinit { close() }
 
     func close() {
+        socket.withLock { $0 = -1 }
         if let connection { tundish_pq_finish(connection) }
         connection = nil
     }
@@ -49,7 +53,11 @@ final class PostgresSession: @unchecked Sendable {
             close()
             throw Failure(code: "", message: message)
         }
+        socket.withLock { $0 = tundish_pq_socket(made) }
     }
+
+    /// From any thread: whatever waits for the server fails at once, as if the connection were lost.
+    func interrupt() { socket.withLock { if $0 >= 0 { tundish_pq_interrupt($0) } } }
 
     private static func withPointers(_ texts: [[CChar]], _ body: ([UnsafePointer<CChar>?]) -> Void) {
         let copies = texts.map { text -> UnsafeMutablePointer<CChar> in
@@ -124,7 +132,7 @@ final class PostgresSession: @unchecked Sendable {
         }
         var failed: Failure?
         var reason: String?
-        while let result = tundish_pq_next(connection) {
+        results: while let result = tundish_pq_next(connection) {
             defer { tundish_pq_clear(result) }
             switch Int(tundish_pq_status(result)) {
             case tundish_pq_command_ok: break
@@ -135,6 +143,8 @@ final class PostgresSession: @unchecked Sendable {
                 if ended != 1, failed == nil {
                     failed = Failure(code: "", message: Self.text(tundish_pq_error(connection)))
                 }
+                // The COPY is open for ever; the connection is of no more use.
+                if ended != 1 { break results }
             default: failed = failed ?? failure(of: result)
             }
             // A connection that is gone gives the same answer for ever.
@@ -160,4 +170,18 @@ final class PostgresSession: @unchecked Sendable {
     }
 
     var isConnected: Bool { connection.map { tundish_pq_is_connected($0) != 0 } ?? false }
+}
+
+extension BlockingLine {
+    /// Runs `body` on the thread; where the server has not answered by then, interrupts it.
+    func run<R: Sendable>(
+        _ session: PostgresSession, within time: Duration, _ body: @escaping @Sendable () -> R
+    ) async -> R {
+        let watch = Task {
+            try await Task.sleep(for: time)
+            session.interrupt()
+        }
+        defer { watch.cancel() }
+        return await run(body)
+    }
 }

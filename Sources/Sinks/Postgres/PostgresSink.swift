@@ -15,6 +15,10 @@ package struct PostgresSink: Sink {
                 chinese: "postgres://用户@主机:端口/数据库?sslmode=require，不含密码。"),
             Field("password", .secret, help: "The user's password.", chinese: "用户密码。"),
             Field(
+                "writeTimeout", .duration(.seconds(1)...(.seconds(86_400))), default: .duration(60_000_000_000),
+                help: "Longest wait for an answer, such as to a batch; then the connection is given up.",
+                chinese: "等待应答（例如批次写入）的最长时间，超时后断开重连。"),
+            Field(
                 "timeout", .duration(.seconds(1)...(.seconds(600))), default: .duration(10_000_000_000),
                 help: "Longest wait for a connection, and for a network that is silent.",
                 chinese: "连接超时以及网络无响应的最长等待时间。"),
@@ -35,6 +39,7 @@ package struct PostgresSink: Sink {
     let url: String
     let password: SecretReference?
     let timeout: Duration
+    let writeTimeout: Duration
     let table: PostgresTable
     let environment: SinkEnvironment
 
@@ -52,6 +57,7 @@ package struct PostgresSink: Sink {
         }
         password = configuration["password"]?.secret
         timeout = configuration["timeout"]?.duration ?? .seconds(10)
+        writeTimeout = configuration["writeTimeout"]?.duration ?? .seconds(60)
         self.environment = environment
         let name = target.options["table"]?.string ?? ""
         let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
@@ -112,7 +118,7 @@ package struct PostgresSink: Sink {
     package func connect(lane: Int) async throws(SinkError) -> any SinkConnection {
         let (line, session) = try await open()
         let table = table
-        let checked = await line.run { () -> Result<[PostgresType], SinkError> in
+        let checked = await line.run(session, within: writeTimeout) { () -> Result<[PostgresType], SinkError> in
             do throws(SinkError) {
                 let types = try table.prepare(session)
                 return .success(types)
@@ -125,7 +131,8 @@ package struct PostgresSink: Sink {
         case .failure(let error): throw error
         case .success(let types):
             return PostgresLane(
-                line: line, session: session, table: table, types: types, buffer: environment.buffer)
+                line: line, session: session, table: table, types: types, buffer: environment.buffer,
+                timeout: writeTimeout)
         }
     }
 
@@ -133,7 +140,7 @@ package struct PostgresSink: Sink {
         do throws(SinkError) {
             let (line, session) = try await open()
             let table = table
-            let problem = await line.run { () -> Problem? in
+            let problem = await line.run(session, within: writeTimeout) { () -> Problem? in
                 defer { session.close() }
                 do throws(SinkError) {
                     _ = try table.check(session, makes: false)

@@ -154,22 +154,27 @@ final class PostgresLane: SinkConnection, @unchecked Sendable {
     private let table: PostgresTable
     private let types: [PostgresType]
     private let buffer: String
+    private let timeout: Duration
     /// The mark that the database holds for the lane, by division and lane.
     private var known: SinkMark?
 
-    init(line: BlockingLine, session: PostgresSession, table: PostgresTable, types: [PostgresType], buffer: String) {
+    init(
+        line: BlockingLine, session: PostgresSession, table: PostgresTable, types: [PostgresType], buffer: String,
+        timeout: Duration
+    ) {
         self.line = line
         self.session = session
         self.table = table
         self.types = types
         self.buffer = buffer
+        self.timeout = timeout
     }
 
     private var marks: [SinkMark] = []
 
     func marks() async throws(SinkError) -> [SinkMark] {
-        let (session, buffer) = (session, buffer)
-        let read = await line.run { () -> Result<[SinkMark], SinkError> in
+        let (session, buffer, timeout) = (session, buffer, timeout)
+        let read = await line.run(session, within: timeout) { () -> Result<[SinkMark], SinkError> in
             do throws(PostgresSession.Failure) {
                 let rows = try session.run(
                     "SELECT division, lane, number FROM \(PostgresTable.marks) WHERE buffer = $1", [buffer])
@@ -192,8 +197,8 @@ final class PostgresLane: SinkConnection, @unchecked Sendable {
         if known?.division != target.division || known?.lane != target.lane {
             known = marks.first { $0.division == target.division && $0.lane == target.lane }
         }
-        let (session, buffer, table, types, known) = (session, buffer, table, types, known)
-        let failure = await line.run { () -> SinkError? in
+        let (session, buffer, table, types, known, timeout) = (session, buffer, table, types, known, timeout)
+        let failure = await line.run(session, within: timeout) { () -> SinkError? in
             do throws(SinkError) {
                 try Self.write(batch, session, table, types, buffer: buffer, known: known)
                 return nil
