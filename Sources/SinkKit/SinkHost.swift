@@ -185,6 +185,7 @@ final class SinkHost: Sendable {
         var ordinal = monitor.withLock { $0.readOrdinal }
         var gap: UInt64 = 0
         var rows = 0
+        var rowBytes = 0
         var values = mapping.emptyRow
         for record in read.records {
             record.bytes.withUnsafeBytes { bytes in
@@ -212,6 +213,7 @@ final class SinkHost: Sendable {
                     builders[lane].numbers.append(number)
                     builders[lane].bytes += range.count
                     rows += 1
+                    rowBytes += range.count
                     if builders[lane].texts.count >= configuration.batch.rowsMax
                         || builders[lane].bytes >= configuration.batch.bytesMax
                     {
@@ -222,13 +224,12 @@ final class SinkHost: Sendable {
         }
         // Before the cursor may pass them.
         let problem = refused.isEmpty ? nil : buffer.refused.addAndWait(refused)
-        let bytes = read.records.reduce(0) { $0 + $1.bytes.count }
         let open = builders.map { $0.texts.isEmpty ? nil : ($0.record, $0.time) }
         let resumed = monitor.withLock { state -> [(CheckedContinuation<Ready?, Never>, Ready)] in
             state.readProblem = problem
             state.read = read.next
             state.readOrdinal = ordinal
-            state.cachedBytes += bytes
+            state.cachedBytes += rowBytes
             state.cachedRows += rows
             if read.damagedBytes > 0 { state.report.damaged += gap } else { state.report.dropped += gap }
             state.report.setApart += UInt64(refused.count)
@@ -345,7 +346,7 @@ final class SinkHost: Sendable {
             if isStopping { return false }
             do throws(SinkError) {
                 let connection = try await connection(lane, &line)
-                let fresh = try withoutKnown(part, lane, &line)
+                let fresh = withoutKnown(part, lane, &line)
                 let known = part.count - (fresh?.count ?? 0)
                 var refused: [RefusedRow] = []
                 if let fresh {
@@ -419,7 +420,7 @@ final class SinkHost: Sendable {
     }
 
     /// The batch without rows that the other side remembers.
-    private func withoutKnown(_ batch: SinkBatch, _ lane: Int, _ line: inout LaneLine) throws(SinkError) -> SinkBatch? {
+    private func withoutKnown(_ batch: SinkBatch, _ lane: Int, _ line: inout LaneLine) -> SinkBatch? {
         guard !line.marks.isEmpty else { return batch }
         let marks = line.marks
         let own = configuration.lanes.division
@@ -499,11 +500,10 @@ final class SinkHost: Sendable {
     private func settle(_ lane: Int) {
         monitor.signal { state in
             if let done = state.lanes[lane].underWay {
-                state.cachedBytes -= min(done.batch.bytes + 4 * done.batch.count, state.cachedBytes)
+                state.cachedBytes -= done.batch.bytes
                 state.cachedRows -= done.batch.count
             }
             state.lanes[lane].underWay = nil
-            if state.cachedRows <= 0 { state.cachedBytes = 0 }
             return true
         }
         commit()

@@ -333,6 +333,10 @@ struct RESTTests {
                 try await harness.call("GET", "/api/v1/devices/press-1/diagnostics").json["counters"]?["requests"]?
                     .integer == 7)
             #expect(try await harness.call("GET", "/api/v1/rules/hot/metrics").json["perSecond"]?.number == 0.5)
+            #expect(try await harness.call("GET", "/api/v1/sinks/plant-db/metrics").json["state"]?.string == "failed")
+            let refused = try await harness.call("GET", "/api/v1/sinks/plant-db/refused?limit=5").json["items"]
+            #expect(refused?[0]?["reason"]?.string == "no number")
+            #expect(try await harness.call("GET", "/api/v1/sinks/none/refused").status == 404)
         }
     }
 

@@ -71,6 +71,18 @@ struct CopyEncoderTests {
         #expect(refusal(.array([.string("x")]), .float8Array) == "\"x\" is not a number")
     }
 
+    @Test("what goes into json is JSON, lists of text as well")
+    func json() {
+        func text(_ value: Value) -> String? {
+            bytes([value], [.json]).map { String(decoding: $0.dropFirst(6), as: UTF8.self) }
+        }
+        #expect(text(.array([.string("a\"b"), .int(1), .bool(true)])) == #"["a\"b",1,true]"#)
+        #expect(text(.string("plain")) == "\"plain\"")
+        #expect(text(.string(#"{"a":1}"#)) == #"{"a":1}"#)
+        #expect(text(.float64(.infinity)) == "null")
+        #expect(text(.float64(1.5)) == "1.5")
+    }
+
     @Test("the row that an error names is found")
     func context() {
         #expect(PostgresSession.row("COPY readings, line 123, column ts") == 122)

@@ -1,3 +1,4 @@
+import Formats
 import Model
 
 /// A column's type in the database, as far as it can be written: the formats of binary COPY.
@@ -350,34 +351,24 @@ struct CopyEncoder {
 
     private static func text(_ value: Value, isJSON: Bool) -> String {
         guard isJSON else { return "\(value)" }
-        switch value {
-        case .bool, .int, .uint, .array: return "\(value)"
-        case .float32, .float64:
-            let number = value.double ?? 0
-            return number.isFinite ? "\(value)" : "null"
-        case .string(let text):
-            // Objects come as their text; anything else that is no JSON is a string.
-            return text.utf8.first == UInt8(ascii: "{") || text.utf8.first == UInt8(ascii: "[") ? text : quoted(text)
-        case .bytes, .timestamp: return quoted("\(value)")
+        // Objects come as their text.
+        if case .string(let text) = value, text.utf8.first == UInt8(ascii: "{") || text.utf8.first == UInt8(ascii: "[")
+        {
+            return text
         }
+        return json(value).text
     }
 
-    private static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case "\n": quoted += "\\n"
-            case "\r": quoted += "\\r"
-            case "\t": quoted += "\\t"
-            case let control where control.value < 0x20:
-                let digits = String(control.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: quoted.unicodeScalars.append(scalar)
-            }
+    private static func json(_ value: Value) -> JSONValue {
+        switch value {
+        case .bool(let value): .bool(value)
+        case .int(let value): .integer(value)
+        case .uint(let value): .unsigned(value)
+        case .float32, .float64: value.double.flatMap { $0.isFinite ? .number($0) : nil } ?? .null
+        case .string(let text): .string(text)
+        case .bytes, .timestamp: .string("\(value)")
+        case .array(let values): .array(values.map(json))
         }
-        return quoted + "\""
     }
 
     /// A value in a message to people.
